@@ -1,14 +1,14 @@
-// How the API is asked: with the token in a header, errors as they are meant, another try where that does no harm.
+// Client of the API: sends the token in a header, maps errors, and retries idempotent requests.
 
 import { lost } from './connection.js';
 import { within } from './root.js';
 import { session, signOut } from './session.js';
 
-/** How often what was answered 429 or 503 is asked again, and how long to wait when the answer does not say (ms). */
+/** Number of retries after 429 or 503, and the delay without a `Retry-After` (milliseconds). */
 const TRIES = 4;
 const FIRST_WAIT = 500;
 
-/** What the API says when it will not. */
+/** An error response of the API. */
 export class ApiError extends Error {
     /**
      * @param {number} status
@@ -71,7 +71,7 @@ export async function ask(path, asked = {}) {
     } catch (error) {
         if (signal?.aborted) throw error;
         lost();
-        throw new ApiError(0, 'no-answer', 'The gateway does not answer.');
+        throw new ApiError(0, 'no-answer', 'The gateway does not respond.');
     }
 }
 
@@ -94,7 +94,7 @@ export async function request(path, asked = {}) {
         const isOfSession = answer.status === 401 && asked.token === undefined && token !== null;
         const error = await errorOf(answer);
         if (isOfSession && session.get().token === token)
-            signOut('The token is not valid any more. Sign in with another one.');
+            signOut('The token is no longer valid. Sign in with another one.');
         throw error;
     }
 }
@@ -113,7 +113,7 @@ export async function call(path, ask = {}) {
 }
 
 /**
- * What an answer of failure says.
+ * Parses an error response.
  * @param {Response} answer
  * @returns {Promise<ApiError>}
  */

@@ -1,9 +1,9 @@
-// Whether the gateway answers. When it does not, pages keep what they show, and are told when it is back.
+// State of the connection to the gateway. While it is lost, pages keep their content; they reload when it is back.
 
 import { within } from './root.js';
 import { signal } from './signal.js';
 
-/** How long to wait before asking again whether it is back: at first, and at most (milliseconds). */
+/** Delay between connection checks: initial and maximum (milliseconds). */
 const FIRST_WAIT = 1000;
 const LONGEST_WAIT = 10_000;
 

@@ -46,7 +46,7 @@ const SPANS = /** @type {[number, Intl.RelativeTimeFormatUnit][]} */ ([
 const spans = new Intl.RelativeTimeFormat('en', { numeric: 'always', style: 'short' });
 
 /**
- * How long ago, or in how long.
+ * Formats a time relative to now.
  * @param {string | null | undefined} time
  * @param {number} [now] milliseconds
  */
@@ -82,7 +82,7 @@ export function counted(number, one, many = `${one}s`) {
 }
 
 /**
- * How long something took, or has taken until now.
+ * Formats a duration, until now if it has no end.
  * @param {string} from
  * @param {string | null | undefined} to
  */
@@ -95,7 +95,7 @@ export function span(from, to) {
 }
 
 /**
- * What something costs: with cents, or where it is less than one, with as many digits as say something.
+ * Formats a price: with cents, or with significant digits below one cent.
  * @param {number} amount
  * @param {string} currency
  */

@@ -1,4 +1,4 @@
-// What a page asks for when it is shown: asked once, again when asked to, and when the gateway is back.
+// Data of a page: loaded once, on request, and when the gateway is back.
 
 import { ApiError } from './api.js';
 import { connection } from './connection.js';

@@ -1,4 +1,4 @@
-// Where the console begins: who is asked for a token, and which page an address means.
+// Entry point of the console: sign-in and routes.
 
 import { session as askSession } from './calls/accounts.js';
 import { Layout, PageHead } from './components/layout.js';
@@ -24,7 +24,7 @@ function Console() {
     return html`<${Layout}><${SignedIn} key=${token} /><//>`;
 }
 
-/** The page, once it is known who is signed in: what he may do depends on it. */
+/** The page, once the signed-in user is known: the permitted actions depend on it. */
 function SignedIn() {
     const known = useSignal(account);
     const { error, reload } = useLoad(async (signal) => {

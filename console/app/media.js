@@ -73,7 +73,7 @@ export function essence(type) {
 }
 
 /**
- * How a record of a media type is looked at.
+ * Returns the viewer kind of a media type.
  * @param {string} type
  * @returns {Kind}
  */
@@ -89,7 +89,7 @@ export function kindOf(type) {
     return name.startsWith('text/') || name.endsWith('+xml') || isText ? 'text' : 'binary';
 }
 
-/** Whether records of a kind can be edited as text. @param {Kind} kind @param {string} type */
+/** Returns whether records of a kind can be edited as text. @param {Kind} kind @param {string} type */
 export function isEditable(kind, type) {
     return kind === 'json' || kind === 'text' || kind === 'html' || essence(type) === 'image/svg+xml';
 }

@@ -1,6 +1,6 @@
-// Where the gateway is: below a path, if a proxy serves it there.
+// The base path of the gateway: not empty if a proxy serves it below a path.
 
-/** What all paths of the gateway begin with, without a slash at the end. The console's modules are at `/console/app/` there. */
+/** Prefix of all paths of the gateway, without a trailing slash. The modules are at `/console/app/` below it. */
 export const ROOT = new URL('../..', import.meta.url).pathname.replace(/\/$/, '');
 
 /**

@@ -1,9 +1,9 @@
-// Where one is: every page and every state worth sending to somebody has an address of its own below /console/.
+// Routing: every page and every state worth sharing has an address below /console/.
 
 import { within } from './root.js';
 import { signal, useSignal } from './signal.js';
 
-/** What all addresses of the console begin with. */
+/** Prefix of all addresses of the console. */
 export const BASE = within('/console');
 
 /**
@@ -33,7 +33,7 @@ const place = signal(here());
 
 window.addEventListener('popstate', () => place.set(here()));
 
-/** Where one is, shown anew when that changes. */
+/** Returns the current route, and renders again when it changes. */
 export function usePlace() {
     return useSignal(place);
 }

@@ -1,4 +1,4 @@
-// Which rows of a table are chosen.
+// Selected rows of a table.
 
 import { useMemo, useState } from './view.js';
 

@@ -1,11 +1,11 @@
-// Who is signed in: a token, kept for as long as the tab is open, and nowhere else. It never stands in an address.
+// The session: a token, stored for as long as the browser tab is open. It is never part of an address.
 
 import { signal } from './signal.js';
 
 const KEY = 'larder.token';
 
 /**
- * What is known of the caller (`GET /larder/v1/session`).
+ * The caller (`GET /larder/v1/session`).
  * @typedef {object} Account
  * @property {string} id
  * @property {string} username
@@ -36,7 +36,7 @@ export function signIn(token, who) {
 }
 
 /**
- * Ends it; `why` is shown to whoever signs in next.
+ * Ends the session; `why` is shown on the sign-in page.
  * @param {string | null} why
  */
 export function signOut(why = null) {

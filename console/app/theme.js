@@ -1,4 +1,4 @@
-// Light or dark: as the system is, until somebody says otherwise here.
+// Light or dark: as the system is, until the user chooses.
 
 import { signal } from './signal.js';
 

@@ -1,4 +1,4 @@
-// What pages are made of: templates (htm) over Preact, and its hooks. The only file that knows where they are kept.
+// Templates (htm) over Preact, and its hooks. The only module that imports the vendored files.
 
 import htm from '../vendor/htm.js';
 import { Fragment, h, render } from '../vendor/preact.js';

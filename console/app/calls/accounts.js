@@ -14,7 +14,7 @@ import { call } from '../api.js';
  */
 
 /**
- * Who the session's token is, or `token`'s.
+ * Returns the user of the session's token, or of `token`.
  * @param {{ token?: string, signal?: AbortSignal }} [ask]
  * @returns {Promise<import('../session.js').Account>}
  */

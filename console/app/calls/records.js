@@ -37,7 +37,7 @@ export function list(store, query, signal) {
 }
 
 /**
- * What there is to know of a record without its bytes.
+ * Metadata of a record.
  * @typedef {{ type: string, size: number | null, etag: string | null, modified: string | null }} Head
  */
 

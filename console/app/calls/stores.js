@@ -77,7 +77,7 @@ export async function remove(id) {
 }
 
 /**
- * Who has a right of his own on a store.
+ * Users with a right of their own on a store.
  * @param {string} id
  * @param {AbortSignal} [signal]
  * @returns {Promise<any>}
@@ -125,7 +125,7 @@ export function viewLink(id, key, lifetimeSecs) {
     return call(`${ours(id)}/view-link`, { method: 'POST', json: { key, lifetimeSecs } });
 }
 
-/** What a store is called on pages. @param {Store} store */
+/** Returns the name of a store on pages. @param {Store} store */
 export function nameOf(store) {
     return store.name ?? store.id;
 }

@@ -8,7 +8,7 @@ import { call } from '../api.js';
  * @property {{ classA: number, classB: number, free: number }} calls
  * @property {number} bytesIn
  * @property {number} bytesOut
- * @property {number | null} cost `null` where nobody has said what calls cost
+ * @property {number | null} cost `null` if no prices are configured
  * @property {{ currency: string } | null} prices
  * @property {boolean} isComplete whether nothing of it was summed with that of others
  */

@@ -31,7 +31,7 @@ export function ChoiceOfAll({ ids, label, selection }) {
 }
 
 /**
- * What can be done with what is chosen; there only while something is.
+ * Actions on the selected rows; shown only while rows are selected.
  * @param {{ number: number, of: string, onClear: () => void, children?: any }} props
  */
 export function ChosenBar({ number, of, onClear, children }) {

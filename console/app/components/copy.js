@@ -4,7 +4,7 @@ import { html, useEffect, useState } from '../view.js';
 import { Button } from './button.js';
 import { toast } from './toast.js';
 
-/** How long the button says that it worked (milliseconds). */
+/** Duration of the confirmation on the button (milliseconds). */
 const SHOWN = 1600;
 
 /**

@@ -103,7 +103,7 @@ export function RadioField({ legend, value, onInput, options, disabled = false }
 }
 
 /**
- * Where one types to find something: tells a moment after the last key.
+ * A search field: reports its value a moment after the last key stroke.
  * @param {{ label: string, value: string, onInput: (value: string) => void, placeholder?: string }} props
  */
 export function SearchField({ label, value, onInput, placeholder }) {

@@ -1,4 +1,4 @@
-// What stands around every page: where one can go, who one is, and whether the gateway is there.
+// The frame of every page: navigation, the signed-in user, and the state of the connection.
 
 import { connection } from '../connection.js';
 import { address, usePlace } from '../router.js';
@@ -58,7 +58,7 @@ export function Jars() {
     </svg>`;
 }
 
-/** Who is signed in, and the way out. */
+/** The signed-in user, and the sign-out button. */
 function Who() {
     const who = useSignal(account);
     const shown = useSignal(theme);
@@ -83,7 +83,7 @@ function Who() {
 function Away() {
     const isAway = useSignal(connection) === 'away';
     return html`<div class="away" role="alert" hidden=${!isAway}>
-        ${isAway && html`<${Icon} name="warning" /> The gateway does not answer. Trying again…`}
+        ${isAway && html`<${Icon} name="warning" /> The gateway does not respond. Trying again…`}
     </div>`;
 }
 

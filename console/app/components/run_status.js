@@ -1,4 +1,4 @@
-// What has become of a run.
+// The status of a run.
 
 import { html } from '../view.js';
 
@@ -11,7 +11,7 @@ const KINDS = /** @type {Record<string, string>} */ ({
     'TIMING-OUT': 'warn',
 });
 
-/** Whether nothing more will become of a run. @param {string} status */
+/** Returns whether a run has ended. @param {string} status */
 export function isOver(status) {
     return ['SUCCEEDED', 'FAILED', 'TIMED-OUT', 'ABORTED'].includes(status);
 }

@@ -1,4 +1,4 @@
-// What stands where something is not: not yet, not any more, or not for this caller.
+// Placeholders: loading, empty, and failed states.
 
 import { ApiError } from '../api.js';
 import { html } from '../view.js';
@@ -22,18 +22,18 @@ export function Empty({ icon = 'store', title, children }) {
     </div>`;
 }
 
-/** What to do about errors, by their types. */
+/** Advice for errors, by type. */
 const ADVICE = /** @type {Record<string, string>} */ ({
-    'no-answer': 'It is asked again until it is back; what is on this page stays.',
+    'no-answer': 'Retrying until it is back. The content of this page stays.',
     'insufficient-permissions': 'Ask the owner to share it with you, or sign in with a token that may do this.',
     'record-not-found': 'It may have been deleted, or it has expired.',
     'rate-limit-exceeded': 'Wait a moment, then try again.',
-    'quota-exceeded': 'Delete what is not needed, or ask whoever runs this Larder for more room.',
-    'precondition-failed': 'Somebody else changed it in between. Look at what is there now.',
+    'quota-exceeded': 'Delete what is not needed, or ask the administrator for a larger quota.',
+    'precondition-failed': 'It has changed since. Reload the current version.',
 });
 
 /**
- * What went wrong, what to do, and by what it is found in the log.
+ * An error message with advice and the request id of the log.
  * @param {{ error: Error, onRetry?: () => void }} props
  */
 export function Failure({ error, onRetry }) {

@@ -3,7 +3,7 @@
 import { signal, useSignal } from '../signal.js';
 import { html } from '../view.js';
 
-/** How long they stay (milliseconds); what failed stays longer. */
+/** Display durations (milliseconds); errors stay longer. */
 const SHOWN = { info: 3000, error: 8000 };
 
 /** @typedef {{ id: number, text: string, kind: 'info' | 'error' }} Toast */
@@ -24,7 +24,7 @@ export function toast(text, kind = 'info') {
     setTimeout(() => toasts.set(toasts.get().filter((shown) => shown.id !== id)), SHOWN[kind]);
 }
 
-/** Where they are shown; stands once on every page. */
+/** The container of toasts; once on every page. */
 export function Toasts() {
     const shown = useSignal(toasts);
     return html`<div class="toasts" role="status" aria-live="polite">

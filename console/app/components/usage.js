@@ -1,4 +1,4 @@
-// What a store or a run has cost at the object store, as this gateway has counted.
+// Object-store cost of a store or a run, as counted by this gateway.
 
 import * as usage from '../calls/usage.js';
 import { cost, count, moment, size } from '../format.js';

@@ -23,7 +23,7 @@ export function CreateStore({ onClose }) {
         // Asking for a name that is taken gives the store that has it, as it is.
         const isOld = name.trim() !== '' && new Date(store.createdAt).getTime() < began - 60_000;
         if (!isOld && title.trim() !== '') await stores.update(store.id, { title: title.trim() });
-        toast(isOld ? 'There is a store of this name already: here it is' : 'Store created');
+        toast(isOld ? 'A store of this name exists already' : 'Store created');
         go(address(['key-value-stores', store.id]));
     });
     return html`<${FormDialog} title="Create store" action="Create" doing=${doing} onClose=${onClose}>
@@ -33,9 +33,9 @@ export function CreateStore({ onClose }) {
             onInput=${setName}
             autofocus
             maxlength="63"
-            help="Letters, digits and hyphens, up to 63. A store with a name is kept for ever; one without expires."
+            help="Letters, digits and hyphens, up to 63. Named stores are kept forever; unnamed stores expire."
         />
-        <${TextField} label="Title" value=${title} onInput=${setTitle} help="For people; may be anything." />
+        <${TextField} label="Title" value=${title} onInput=${setTitle} help="Free text for display." />
         ${
             isUnnamed &&
             html`<${TextField}
@@ -47,7 +47,7 @@ export function CreateStore({ onClose }) {
                 value=${days}
                 onInput=${setDays}
                 placeholder="7"
-                help="How long it lives after its last change. Fractions count; the longest is 366."
+                help="Days from the last change until the store expires. Fractions are allowed; maximum 366."
             />`
         }
     <//>`;

@@ -21,17 +21,17 @@ const ENDS = [
 
 /** @type {{ value: string, label: string, help: string }[]} */
 const LIMITS = [
-    { value: 'everything', label: 'Everything that I may do', help: 'No limit: stores, runs, and tokens, too.' },
+    { value: 'everything', label: 'All my rights', help: 'Unlimited, including runs and tokens.' },
     {
         value: 'create',
-        label: 'Only stores that it makes itself',
-        help: 'For a crawler: it makes stores, and does with those what it likes.',
+        label: 'Only stores created with this token',
+        help: 'For a crawler: full access to the stores that it creates.',
     },
-    { value: 'stores', label: 'Only certain stores', help: 'By name, by the beginning of names, or by id.' },
+    { value: 'stores', label: 'Selected stores', help: 'By name, by the beginning of names, or by id.' },
 ];
 
 /**
- * @param {{ onClose: () => void, onCreated: (token: accounts.Token) => void, username?: string }} props `username`: for somebody else
+ * @param {{ onClose: () => void, onCreated: (token: accounts.Token) => void, username?: string }} props `username`: for another user
  */
 export function CreateToken({ onClose, onCreated, username }) {
     const [name, setName] = useState('');
@@ -97,7 +97,7 @@ export function CreateToken({ onClose, onCreated, username }) {
 export function NewToken({ token, onClose }) {
     return html`<${Dialog} title="Your new token" onClose=${onClose}>
         <div class="body">
-            <p>Copy it now: it is not shown again. Whoever has it may do what it may.</p>
+            <p>Copy it now: it is not shown again. Anyone with this token has its rights.</p>
             <${Snippet} text=${token.token ?? ''} label="token" />
         </div>
         <footer><${Button} kind="primary" onClick=${onClose}>I have it<//></footer>

@@ -1,4 +1,4 @@
-// The dialog that deletes stores, once somebody has typed what he is about to lose.
+// The dialog that deletes stores, once the user has typed a confirmation.
 
 import * as stores from '../calls/stores.js';
 import { FormDialog } from '../components/dialog.js';
@@ -8,7 +8,7 @@ import { counted } from '../format.js';
 import { useAction } from '../load.js';
 import { html, useState } from '../view.js';
 
-/** How many stores are named before the rest is only counted. */
+/** Maximum number of stores listed by name. */
 const NAMED = 8;
 
 /** @param {{ stores: stores.Store[], onClose: () => void, onDeleted: () => void }} props */

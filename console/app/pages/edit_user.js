@@ -1,4 +1,4 @@
-// The dialog with a user's settings: what his stores are from the start, and how much he may have.
+// The dialog with a user's settings: defaults of new stores, and quotas.
 
 import * as accounts from '../calls/accounts.js';
 import { Dialog, FormDialog } from '../components/dialog.js';
@@ -49,14 +49,14 @@ function Form({ user, onClose, onSaved }) {
     });
     return html`<${FormDialog} title=${user.username} action="Save" doing=${doing} onClose=${onClose}>
         <${SelectField}
-            label="Who may read stores that follow the account"
+            label="Default access of stores"
             value=${access}
             onInput=${setAccess}
             options=${ACCESS}
-            help="Stores do, unless their own settings say otherwise."
+            help="Applies to stores without an access setting of their own."
         />
-        <h3>How much is allowed</h3>
-        <p class="dim">Empty: what holds for everybody here.</p>
+        <h3>Quotas</h3>
+        <p class="dim">Leave empty to use the server default.</p>
         <div class="quota">
             ${QUOTA.map(
                 ([name, label]) =>

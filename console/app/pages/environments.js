@@ -1,4 +1,4 @@
-// How programs are told where this Larder is.
+// Environment variables that point programs to this server.
 
 /** @typedef {{ name: string, title: string, help: string, text: string }} Environment */
 

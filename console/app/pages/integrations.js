@@ -26,7 +26,9 @@ export function Integrations() {
         <${PageHead} title="Integrations" />
         ${
             isLimited
-                ? html`<p class="notice">You are signed in with a limited token, which cannot make or see others.</p>`
+                ? html`<p class="notice">
+                      You are signed in with a limited token, which cannot create or list tokens.
+                  </p>`
                 : html`<${Tokens} onMade=${setMade} />`
         }
         <${Environments} token=${made?.token} />
@@ -58,7 +60,7 @@ function Tokens({ onMade }) {
         ${
             items?.length === 0 &&
             html`<${Empty} icon="key" title="No tokens of your own yet">
-                <p>Make one for each program and each machine, so that one can be revoked without the others.</p>
+                <p>Create one for each program and machine, so that each can be revoked separately.</p>
             <//>`
         }
         ${items && items.length > 0 && html`<${TokenTable} items=${items} onAsk=${setAsks} />`}
@@ -115,7 +117,7 @@ function TokenTable({ items, onAsk }) {
     </div>`;
 }
 
-/** What a token may do, in words. @param {any} scope */
+/** Describes the rights of a token. @param {any} scope */
 function limitOf(scope) {
     if (!scope) return 'everything';
     const parts = (scope.stores ?? []).map(
@@ -134,7 +136,7 @@ function Revoke({ token, onClose, onRevoked }) {
         onRevoked();
     });
     return html`<${FormDialog} title="Revoke token" action="Revoke" kind="danger" doing=${doing} onClose=${onClose}>
-        <p>Whatever uses <strong>${token.name ?? token.id}</strong> is locked out at once.</p>
+        <p>Programs that use <strong>${token.name ?? token.id}</strong> lose access at once.</p>
     <//>`;
 }
 
@@ -158,7 +160,7 @@ function Environments({ token }) {
     return html`<section class="panel">
         <h2>Environment</h2>
         <p>
-            ${token ? 'With the token that you have just made.' : 'Put a token in the place of its name; make one above, it is filled in here.'}
+            ${token ? 'Uses the token that you just created.' : 'Replace the placeholder with a token, or create one above to have it filled in.'}
         </p>
         <${Tabs} label="Program" tabs=${all} current=${shown.name} onChange=${setCurrent} panel=${panel} />
         <div id=${panel} role="tabpanel" aria-label=${shown.title} class="look">

@@ -20,10 +20,10 @@ import { account } from '../session.js';
 import { useSignal } from '../signal.js';
 import { html, useEffect, useState } from '../view.js';
 
-/** How often a run that goes on is looked at (milliseconds). */
+/** Interval between reloads of a running run (milliseconds). */
 const PACE = 3000;
 
-/** How much of its input and output is shown (bytes). */
+/** Maximum size of shown input and output (bytes). */
 const SHOWN = 256 * 1024;
 
 /** @param {{ id: string }} props */
@@ -92,14 +92,14 @@ export function RunPage({ id }) {
                 doing=${aborting}
                 onClose=${() => setAsking(false)}
             >
-                <p>Whoever carries this run out is told to end it. What it has written stays.</p>
+                <p>The process of this run is asked to stop. Its records stay.</p>
             <//>`
         }
     `;
 }
 
 /**
- * Whether its usage is shown to somebody: to its owner and to the administrator, by a token that is not limited.
+ * Returns whether usage is shown: to the owner and the administrator, with an unlimited token.
  * @param {import('../session.js').Account | null} who
  * @param {runs.Run} run
  */

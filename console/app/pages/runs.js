@@ -16,7 +16,7 @@ import { html, useEffect, useState } from '../view.js';
 /** Runs on a page. */
 const PAGE = 50;
 
-/** How long to wait after the last key before searching (milliseconds). */
+/** Delay between the last key stroke and the search (milliseconds). */
 const PATIENCE = 300;
 
 /** @type {[string, string][]} */
@@ -124,13 +124,11 @@ function List({ page, isFiltered }) {
 /** @param {{ isFiltered: boolean }} props */
 function None({ isFiltered }) {
     if (isFiltered)
-        return html`<${Empty} icon="search" title="No such runs"
-            ><p>No run of yours is of this actor and status.</p><//
-        >`;
+        return html`<${Empty} icon="search" title="No such runs"><p>No runs match this actor and status.</p><//>`;
     return html`<${Empty} icon="run" title="No runs yet">
         <p>
-            Every run of an actor has a store of its own, with its input and its output. This one starts an actor on
-            your machine:
+            Each run of an actor has its own store, with its input and output. This command starts an actor on your
+            machine:
         </p>
         <p><code>larder run --input input.json -- node main.js</code></p>
     <//>`;

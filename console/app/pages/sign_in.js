@@ -36,7 +36,7 @@ export function SignIn() {
                 isMono
                 value=${token}
                 onInput=${setToken}
-                help="It is kept until you sign out or close this tab."
+                help="The token is kept until you sign out or close this tab."
                 autofocus
                 required
             />
@@ -47,8 +47,8 @@ export function SignIn() {
             <details>
                 <summary>Where do I get a token?</summary>
                 <p>
-                    Larder prints one at its first start and keeps it in <code>larder-data/admin-token</code>. Whoever
-                    administers it makes others: <code>larder token create --user NAME</code>, or here, under
+                    Larder prints one at its first start and keeps it in <code>larder-data/admin-token</code>. An
+                    administrator creates others: <code>larder token create --user NAME</code>, or here, under
                     <em>Users</em>.
                 </p>
             </details>

@@ -1,4 +1,4 @@
-// All stores that the caller has, or that others share with him: found, made and deleted.
+// All stores of the user, and stores shared with the user: search, create, delete.
 
 import * as stores from '../calls/stores.js';
 import { Button } from '../components/button.js';
@@ -19,7 +19,7 @@ import { DeleteStores } from './delete_stores.js';
 /** Stores on a page. */
 const PAGE = 50;
 
-/** How long to wait after the last key before searching (milliseconds). */
+/** Delay between the last key stroke and the search (milliseconds). */
 const PATIENCE = 200;
 
 /** The page. What it shows is in its address, so that it can be sent, and gone back to. */
@@ -186,11 +186,11 @@ function None({ search, unnamed, ownership }) {
     }
     if (ownership === 'sharedWithMe') {
         return html`<${Empty} icon="people" title="Nothing is shared with you">
-            <p>What others share with you by their store's settings shows up here.</p>
+            <p>Stores that other users share with you appear here.</p>
         <//>`;
     }
     return html`<${Empty} title=${unnamed ? 'No stores yet' : 'No named stores yet'}>
-        <p>A store keeps records: any bytes, with a media type. Give it a name, and it is kept for ever.</p>
+        <p>A store holds records: bytes with a media type. Named stores are kept forever.</p>
         ${
             !unnamed &&
             html`<p>

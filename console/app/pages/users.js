@@ -1,4 +1,4 @@
-// The users of this Larder, for whoever administers it.
+// The users of this server, for the administrator.
 
 import * as accounts from '../calls/accounts.js';
 import { Button } from '../components/button.js';
@@ -22,7 +22,7 @@ export function Users() {
     if (!who?.isAdmin) {
         return html`<${PageHead} title="Users" />
             <${Empty} icon="people" title="Only the administrator sees users"
-                ><p>Sign in with his token to make others.</p><//
+                ><p>Sign in as the administrator to create users.</p><//
             >`;
     }
     return html`<${All} />`;
@@ -36,7 +36,7 @@ function All() {
     const [shown, setShown] = useState(/** @type {accounts.Token | null} */ (null));
     const changing = useAction(async (/** @type {any} */ user) => {
         await accounts.updateUser(user.username, { isDisabled: !user.isDisabled });
-        toast(user.isDisabled ? `${user.username} is let in again` : `${user.username} is locked out`);
+        toast(user.isDisabled ? `${user.username} is enabled` : `${user.username} is disabled`);
         users.reload();
     });
     return html`
@@ -90,7 +90,7 @@ function Table({ users, onAsk, onSwitch }) {
 
 /** @param {{ user: any, onAsk: (asks: Asks) => void, onSwitch: (user: any) => void }} props */
 function Row({ user, onAsk, onSwitch }) {
-    // How much somebody has is asked for each: the list does not say.
+    // Usage is requested for each user: the list does not contain it.
     const details = useLoad((signal) => accounts.user(user.username, signal), [user.username]);
     const usage = details.value?.usage;
     return html`<tr>
@@ -142,7 +142,7 @@ function CreateUser({ onClose, onCreated }) {
             value=${username}
             onInput=${setUsername}
             autofocus
-            help="A token for the new user comes next."
+            help="You create a token for the user next."
         />
     <//>`;
 }

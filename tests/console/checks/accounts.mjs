@@ -54,7 +54,7 @@ export const accounts = {
         const { page } = world;
         await page.getByRole('button', { name: 'Create token' }).click();
         await page.getByLabel('Name', { exact: true }).fill('reader');
-        await page.getByLabel(/Only certain stores/).check();
+        await page.getByLabel(/Selected stores/).check();
         await page.getByLabel('Name or id').fill('mine');
         await page.getByRole('dialog').getByRole('button', { name: 'Create' }).click();
         const token = await tokenShown(page);
@@ -93,9 +93,9 @@ export const accounts = {
         const row = page.getByRole('row', { name: new RegExp(name) });
         await row.getByRole('button', { name: 'Lock out' }).click();
         await row.getByText('locked out').waitFor();
-        await until('he is locked out', async () => (await status(token)) === 401);
+        await until('the user is disabled', async () => (await status(token)) === 401);
         await row.getByRole('button', { name: 'Let in' }).click();
-        await until('he is let in', async () => (await status(token)) === 200);
+        await until('the user is enabled', async () => (await status(token)) === 200);
         await world.accessible();
     },
 };

@@ -73,7 +73,7 @@ export const frame = {
         assert.match(made.headers.get('cache-control') ?? '', /no-store/);
     },
 
-    async 'somebody signs in, is known, and signs out'(world) {
+    async 'a user signs in, is shown, and signs out'(world) {
         const { page } = world;
         world.expects(401);
         await page.goto(`${url}/console/key-value-stores`);
@@ -104,7 +104,7 @@ export const frame = {
         await world.page.getByRole('heading', { name: 'Stores', level: 1 }).waitFor();
         await world.api('DELETE', `/larder/v1/tokens/${first.id}`);
         await world.page.getByRole('button', { name: 'Refresh' }).click();
-        await world.page.getByText('The token is not valid any more').waitFor();
+        await world.page.getByText('The token is no longer valid').waitFor();
     },
 
     async 'a token that may only read is offered nothing else'(world) {
@@ -120,7 +120,7 @@ export const frame = {
             assert.equal(await page.getByRole('button', { name }).count(), 0, name);
         }
         await page.getByRole('tab', { name: 'Settings' }).click();
-        await page.getByText('You may read this store').waitFor();
+        await page.getByText('You need write access').waitFor();
         assert.equal(await page.getByRole('button', { name: 'Delete store' }).count(), 0);
         await page.goto(`${url}/console/integrations`);
         await page.getByText('limited token, which cannot make').waitFor();
@@ -138,7 +138,7 @@ export const frame = {
         world.expects(404);
         world.expects(403);
         await world.open(brief.page);
-        await world.page.getByRole('heading', { name: 'This store is not there' }).waitFor();
+        await world.page.getByRole('heading', { name: 'Store not found' }).waitFor();
         await world.accessible();
         await world.open(`/key-value-stores/${id}`);
         await world.page.getByText('Ask the owner to share it with you').waitFor();
@@ -154,12 +154,12 @@ export const frame = {
         world.expectsComplaint('net::ERR_INTERNET_DISCONNECTED');
         await context.setOffline(true);
         await page.getByRole('button', { name: 'Refresh' }).click();
-        await page.getByText('The gateway does not answer. Trying again').waitFor();
+        await page.getByText('The gateway does not respond. Trying again').waitFor();
         assert.ok(await page.getByRole('link', { name: 'one' }).isVisible(), 'what was shown stays');
         await world.store({ name: 'two' });
         await context.setOffline(false);
         await page.getByRole('link', { name: 'two' }).waitFor();
-        assert.equal(await page.getByText('The gateway does not answer').count(), 0);
+        assert.equal(await page.getByText('The gateway does not respond').count(), 0);
     },
 
     async 'an address that means nothing says so, and every page has one'(world) {
@@ -245,7 +245,7 @@ export const frame = {
         await page.getByRole('heading', { name: 'pantry', level: 1 }).waitFor();
         await page.getByRole('tab', { name: 'Records' }).focus();
         await page.keyboard.press('ArrowRight');
-        await page.getByRole('heading', { name: 'How long it lives' }).waitFor();
+        await page.getByRole('heading', { name: 'Retention' }).waitFor();
         assert.equal(await page.evaluate(() => document.activeElement.textContent.trim()), 'Settings');
     },
 };

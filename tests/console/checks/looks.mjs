@@ -65,7 +65,7 @@ export const looks = {
         const store = await world.store();
         await store.put('broken', '{"a": ', 'application/json');
         await world.open(`${store.page}?key=broken`);
-        await world.page.getByText('It says that it is JSON, and is not').waitFor();
+        await world.page.getByText('Declared as JSON, but not valid JSON').waitFor();
         await world.page.getByLabel('Text', { exact: true }).getByText('{"a":').waitFor();
     },
 

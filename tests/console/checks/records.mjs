@@ -61,7 +61,7 @@ export const records = {
         await page.getByRole('link', { name: 'item-249' }).waitFor();
         assert.equal(await page.getByRole('link', { name: /^item-24/ }).count(), 10);
         await page.getByLabel(/Search records/).fill('Item');
-        await page.getByRole('heading', { name: 'No key begins so' }).waitFor();
+        await page.getByRole('heading', { name: 'No matching keys' }).waitFor();
     },
 
     async 'a copied link opens the record without a token'(world) {
@@ -120,7 +120,7 @@ export const records = {
                 file('unknown.zzz', 'bytes'),
             ]);
         const list = page.getByRole('region', { name: 'Uploads' });
-        await list.getByText('Uploads are over').waitFor();
+        await list.getByText('Uploads finished').waitFor();
         await world.accessible();
         assert.deepEqual(await store.get('a-b.json'), {
             status: 200,
@@ -162,7 +162,7 @@ export const records = {
         await page.locator('.keys').dispatchEvent('drop', { dataTransfer: dropped });
         await page.getByRole('progressbar', { name: 'Upload of large.bin' }).waitFor();
         pass();
-        await page.getByText('Uploads are over').waitFor();
+        await page.getByText('Uploads finished').waitFor();
         assert.equal((await store.get('dropped.txt')).text, 'flour');
         assert.equal((await store.get('large.bin')).text.length, 3_000_000);
     },
@@ -222,7 +222,7 @@ export const records = {
 
     async 'a record is written by hand, but never over another one'(world) {
         const store = await world.store();
-        await store.json('taken', { of: 'somebody' });
+        await store.json('taken', { of: 'another' });
         world.expects(412);
         await world.open(store.page);
         const { page } = world;
@@ -269,10 +269,10 @@ export const records = {
         world.expects(412);
         await area.fill('{"a": 3}');
         await area.press('Control+s');
-        await page.getByText('Somebody else has changed this record').waitFor();
+        await page.getByText('This record has changed').waitFor();
         await world.accessible();
         assert.equal((await store.get('INPUT')).text, '{"theirs":true}');
-        await page.getByRole('button', { name: 'Write over it' }).click();
+        await page.getByRole('button', { name: 'Overwrite it' }).click();
         await page.getByText('Saved').last().waitFor();
         await until('it is saved', async () => (await store.get('INPUT')).text === '{"a": 3}');
     },

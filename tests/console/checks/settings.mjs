@@ -36,10 +36,10 @@ export const settings = {
         await page.getByRole('button', { name: 'Save retention' }).click();
         await until('it is saved', async () => (await store.object()).retentionDays === 30);
         await page.getByText('live 30 days from then on').waitFor();
-        await page.getByRole('button', { name: 'Keep for ever' }).click();
+        await page.getByRole('button', { name: 'Keep forever' }).click();
         await world.accessible();
         await page.getByRole('dialog').getByRole('button', { name: 'Keep' }).click();
-        await page.getByText('It has a name, so it is kept for ever').waitFor();
+        await page.getByText('Named stores are kept forever').waitFor();
         assert.equal((await store.object()).expiresAt, null);
     },
 
@@ -48,7 +48,7 @@ export const settings = {
         await store.put('a', 'to all', 'text/plain');
         await world.open(`${store.page}?tab=settings`);
         const { page } = world;
-        await page.getByText('Whoever knows the id reads its records').waitFor();
+        await page.getByText('Anyone who knows the id can read its records').waitFor();
         await page.getByLabel(/Anyone with its id can read/).check();
         await page.getByRole('button', { name: 'Save access' }).click();
         await page.getByText('Saved').waitFor();
@@ -86,7 +86,7 @@ export const settings = {
             (await world.api('GET', store.path, undefined, { token }).catch(() => null))?.right ?? null;
         await world.open(`${store.page}?tab=share`);
         const { page } = world;
-        await page.getByText('Nobody yet').waitFor();
+        await page.getByText('Not shared yet').waitFor();
         world.expects(404);
         await page.getByLabel('User name').fill('no-such-user');
         await page.getByRole('button', { name: 'Share', exact: true }).click();
@@ -97,9 +97,9 @@ export const settings = {
         await world.accessible();
         assert.equal(await may(), 'read');
         await page.getByLabel(`Right of ${friend}`).selectOption('write');
-        await until('he may write', async () => (await may()) === 'write');
+        await until('the user may write', async () => (await may()) === 'write');
         await page.getByRole('button', { name: `Remove ${friend}` }).click();
-        await page.getByText('Nobody yet').waitFor();
+        await page.getByText('Not shared yet').waitFor();
         assert.equal(await may(), null);
     },
 
@@ -113,15 +113,15 @@ export const settings = {
             await snippet.waitFor();
             return snippet.innerText();
         };
-        await page.getByLabel('Good for').selectOption('1 hour');
-        await page.getByRole('button', { name: 'Make link' }).click();
+        await page.getByLabel('Valid for').selectOption('1 hour');
+        await page.getByRole('button', { name: 'Create link' }).click();
         const keys = await link('Link to the list of keys');
         assert.equal((await (await fetch(keys)).json()).data.items[0].key, 'note');
         assert.equal((await fetch(await link('Link to the ZIP file'))).headers.get('content-type'), 'application/zip');
         await world.accessible();
         await page.getByLabel('Key of a record').fill('note');
-        await page.getByLabel('Good for').selectOption('For ever');
-        await page.getByRole('button', { name: 'Make link' }).click();
+        await page.getByLabel('Valid for').selectOption('For ever');
+        await page.getByRole('button', { name: 'Create link' }).click();
         const record = await link('Link to the record');
         assert.equal(await (await fetch(record)).text(), 'salt');
         await page.getByRole('button', { name: 'Rotate secret' }).click();
@@ -146,7 +146,7 @@ export const settings = {
         await record.getByRole('button', { name: 'Send' }).click();
         await record.getByText('200 OK').waitFor();
         assert.match(
-            await record.getByLabel('Answer').innerText(),
+            await record.getByLabel('Response').innerText(),
             /Content-Type: application\/json; charset=utf-8[^]*"a": 1/,
         );
         await page.getByRole('tab', { name: 'Python' }).click();

@@ -20,8 +20,8 @@ export function ApiTab({ store, onReload }) {
     const endpoints = endpointsOf(window.location.origin + ROOT, store);
     return html`
         <p class="dim">
-            The lines find the token in the variable <code>LARDER_TOKEN</code>. JavaScript and Python use the official
-            clients (<code>npm install apify-client</code>, <code>pip install apify-client</code>).
+            The examples read the token from the variable <code>LARDER_TOKEN</code>. JavaScript and Python use the
+            official clients (<code>npm install apify-client</code>, <code>pip install apify-client</code>).
         </p>
         <${Tabs} label="Language" tabs=${LANGUAGES} current=${language} onChange=${setLanguage} panel=${panel} />
         <div id=${panel} class="endpoints" role="tabpanel" aria-label="Endpoints">

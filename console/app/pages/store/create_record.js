@@ -27,7 +27,7 @@ export function CreateRecord({ store, onClose, onCreated }) {
     const id = useId();
     const doing = useAction(async () => {
         if (type === TYPES[0][0]) JSON.parse(text);
-        // Only what is not there yet: a record that somebody has is not lost by a name that was typed.
+        // Creates only: an existing record is never overwritten by a typed key.
         await records.put(store.id, key.trim(), text, type, null);
         toast('Record created');
         onCreated();

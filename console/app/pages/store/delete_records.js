@@ -7,10 +7,10 @@ import { counted } from '../../format.js';
 import { useAction } from '../../load.js';
 import { html, useState } from '../../view.js';
 
-/** How many deletions are under way at once. */
+/** Number of concurrent deletions. */
 const AT_ONCE = 6;
 
-/** How many keys are named before the rest is only counted. */
+/** Maximum number of keys listed by name. */
 const NAMED = 8;
 
 /**

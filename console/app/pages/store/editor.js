@@ -1,4 +1,4 @@
-// Editing a record as text. It is saved only over what was read: if somebody else has changed it since, he is asked.
+// Editing a record as text. It is saved only over the version that was read: if it has changed since, the user is asked.
 
 import * as records from '../../calls/records.js';
 import { Button } from '../../components/button.js';
@@ -23,7 +23,7 @@ export function Editor({ store, name, onSaved, onCancel }) {
 }
 
 /**
- * What is there: its text, and by what it is known whether it is still the same.
+ * The text of the record, and its ETag.
  * @param {string} store
  * @param {string} key
  * @param {AbortSignal} [signal]
@@ -86,10 +86,10 @@ function Area({ store, name, was, onSaved, onCancel }) {
             isConflict &&
             html`<div class="failure" role="alert">
                 <div>
-                    <p class="what">Somebody else has changed this record since you opened it.</p>
+                    <p class="what">This record has changed since you opened it.</p>
                     <p>Nothing was saved. Cancel to see what is there now, or write over it.</p>
                 </div>
-                <${Button} kind="danger" isBusy=${saving.isRunning} onClick=${() => saving.run(true)}>Write over it<//>
+                <${Button} kind="danger" isBusy=${saving.isRunning} onClick=${() => saving.run(true)}>Overwrite it<//>
             </div>`
         }
         <div class="row end">

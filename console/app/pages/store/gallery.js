@@ -8,7 +8,7 @@ import { kindOf } from '../../media.js';
 import { html, useEffect, useMemo, useRef, useState } from '../../view.js';
 import { ImageView } from './viewers/image.js';
 
-/** How many records are asked for their types at once. */
+/** Number of concurrent requests for media types. */
 const AT_ONCE = 8;
 
 /** The largest image that is fetched to be shown small (bytes). */
@@ -61,7 +61,7 @@ export function Gallery({ store, keys }) {
 }
 
 /**
- * What the records are; filled in as the answers come.
+ * Metadata of the records; filled in as responses arrive.
  * @param {string} store
  * @param {string[]} keys
  */
@@ -80,7 +80,7 @@ function useTypes(store, keys) {
                 try {
                     types.set(key, await records.head(store, key, aborter.signal));
                 } catch {
-                    // Whoever was deleted in between is no image any more.
+                    // A record that was deleted meanwhile is skipped.
                 }
                 if (!aborter.signal.aborted) setState({ types: new Map(types), isDone: false });
             }

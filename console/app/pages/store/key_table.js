@@ -86,7 +86,7 @@ function Row({ store, item, isOpen, selection }) {
 /** @param {{ prefix: string, after: string, mayWrite: boolean }} props */
 export function NoKeys({ prefix, after, mayWrite }) {
     if (prefix) {
-        return html`<${Empty} icon="search" title="No key begins so">
+        return html`<${Empty} icon="search" title="No matching keys">
             <p>
                 Keys are compared letter by letter, capitals and small letters apart. Nothing here begins with
                 “${prefix}”.
@@ -96,8 +96,6 @@ export function NoKeys({ prefix, after, mayWrite }) {
     if (after)
         return html`<${Empty} icon="file" title="Nothing more"><p>The records behind this place were deleted.</p><//>`;
     return html`<${Empty} icon="file" title="No records yet">
-        <p>
-            ${mayWrite ? 'Drop files here, or write to this store by the API: its tab has ready lines.' : 'Nobody has written to this store yet.'}
-        </p>
+        <p>${mayWrite ? 'Drop files here, or use the API: the API tab has examples.' : 'This store is empty.'}</p>
     <//>`;
 }

@@ -23,10 +23,10 @@ import { CreateRecord } from './create_record.js';
 /** Keys on a page. */
 const PAGE = 100;
 
-/** How long to wait after the last key before searching (milliseconds). */
+/** Delay between the last key stroke and the search (milliseconds). */
 const PATIENCE = 200;
 
-/** What the tab of all records is called among those of collections, which have names. */
+/** Name of the tab of all records, among those of collections. */
 const ALL = '';
 
 /** @param {import('./store.js').TabProps} props */
@@ -155,7 +155,7 @@ function Collections({ schema, current }) {
 }
 
 /**
- * On to the next page, or back by the way one came; whoever came by a link has no such way, and goes to the beginning.
+ * Goes to the next page, or back in the history; without a history (after a link), to the first page.
  * @param {{ page: records.KeyPage, after: string, trail: { current: string[] } }} props
  */
 function Turn({ page, after, trail }) {

@@ -161,7 +161,7 @@ function Actions({ store, name, mayWrite, onChanged }) {
 /** @param {{ error: Error, onRetry: () => void }} props */
 function Trouble({ error, onRetry }) {
     if (error instanceof ApiError && error.status === 404) {
-        return html`<${Empty} icon="file" title="No such record"><p>Nobody has written it, or it was deleted.</p><//>`;
+        return html`<${Empty} icon="file" title="No such record"><p>It was never written, or it was deleted.</p><//>`;
     }
     return html`<${Failure} error=${error} onRetry=${onRetry} />`;
 }

@@ -23,22 +23,22 @@ const ACCESS = [
     {
         value: 'RESTRICTED',
         label: 'Restricted',
-        help: 'You, those it is shared with, and whoever has a signed link. Nobody else.',
+        help: 'Only you, users it is shared with, and anyone with a signed link.',
     },
     {
         value: 'ANYONE_WITH_ID_CAN_READ',
         label: 'Anyone with its id can read',
-        help: 'Whoever knows the id reads its records and lists its keys, without a token. Ids are hard to guess.',
+        help: 'Anyone who knows the id can read its records and list its keys, without a token. Ids are hard to guess.',
     },
     {
         value: 'ANYONE_WITH_NAME_CAN_READ',
         label: 'Anyone with its name can read',
-        help: 'The same, and by your user name and its name, too, which others may well guess.',
+        help: 'As above, and also by user name and store name, which are easy to guess.',
     },
     {
         value: 'FOLLOW_USER_SETTING',
         label: 'As your account says',
-        help: 'Whatever holds for all your stores; restricted, unless the administrator has changed that.',
+        help: 'The default of your account: restricted, unless the administrator has changed it.',
     },
 ];
 
@@ -47,7 +47,7 @@ export function SettingsTab(props) {
     const { right } = props.store;
     const mayWrite = right === 'write' || right === 'manage';
     if (!mayWrite) {
-        return html`<p class="notice">You may read this store. To change its settings takes the right to write.</p>
+        return html`<p class="notice">You need write access to change settings.</p>
             <${Lifetime} ...${props} mayWrite=${false} />`;
     }
     return html`
@@ -90,7 +90,7 @@ function Naming({ store, onStore }) {
             maxlength="63"
             help="Unique among your stores: letters, digits and hyphens. A store with a name is kept for ever."
         />
-        <${TextField} label="Title" value=${title} onInput=${setTitle} help="For people; may be anything." />
+        <${TextField} label="Title" value=${title} onInput=${setTitle} help="Free text for display." />
         ${isGaining && html`<p class="notice">With this name it is kept for ever.</p>`}
         ${
             isLosing &&
@@ -122,7 +122,7 @@ function Lifetime({ store, onStore, mayWrite }) {
         if (isRight) void saving.run();
     };
     return html`<form class="panel" onSubmit=${submit}>
-        <h2>How long it lives</h2>
+        <h2>Retention</h2>
         ${
             store.expiresAt
                 ? html`<p>
@@ -130,13 +130,13 @@ function Lifetime({ store, onStore, mayWrite }) {
                       before: every change makes it live ${retention(store.retentionDays)} from then on. Reading does
                       not.
                   </p>`
-                : html`<p>It has a name, so it is kept for ever.</p>`
+                : html`<p>Named stores are kept forever.</p>`
         }
         ${
             mayWrite &&
             html`<div class="row">
                     <${TextField}
-                        label=${store.expiresAt ? 'Retention in days' : 'Retention in days, should it lose its name'}
+                        label=${store.expiresAt ? 'Retention in days' : 'Retention in days, if the name is removed'}
                         type="number"
                         min="0"
                         max=${LONGEST}
@@ -150,7 +150,7 @@ function Lifetime({ store, onStore, mayWrite }) {
                         disabled=${!isRight || amount === store.retentionDays}
                         >Save retention<//
                     >
-                    ${store.expiresAt && html`<${Button} kind="primary" onClick=${() => setKeeping(true)}>Keep for ever<//>`}
+                    ${store.expiresAt && html`<${Button} kind="primary" onClick=${() => setKeeping(true)}>Keep forever<//>`}
                 </div>
                 ${saving.error && html`<${Failure} error=${saving.error} />`}`
         }
@@ -166,16 +166,16 @@ function Keep({ store, onStore, onClose }) {
     const [name, setName] = useState(`kept-${store.id.toLowerCase().slice(0, 8)}`);
     const doing = useAction(async () => {
         onStore(await named(store.id, { name: name.trim() }));
-        toast('It is kept for ever');
+        toast('The store is kept forever');
     });
     return html`<${FormDialog}
-        title="Keep for ever"
+        title="Keep forever"
         action="Keep"
         isReady=${name.trim() !== ''}
         doing=${doing}
         onClose=${onClose}
     >
-        <p>What has a name is kept for ever. You can change it whenever you like.</p>
+        <p>A named store is kept forever. You can rename it at any time.</p>
         <${TextField} label="Name" value=${name} onInput=${setName} maxlength="63" autofocus />
     <//>`;
 }
@@ -217,7 +217,7 @@ function Access({ store, onStore }) {
             options=${ACCESS}
             disabled=${!mayManage}
         />
-        ${!mayManage && html`<p class="dim">To change this takes the right to manage the store.</p>`}
+        ${!mayManage && html`<p class="dim">You need manage access to change this.</p>`}
         ${saving.error && html`<${Failure} error=${saving.error} />`}
         <div class="row">
             <${Button}
@@ -237,7 +237,7 @@ function Removal({ store }) {
     const [isAsking, setAsking] = useState(false);
     return html`<section class="panel">
         <h2>Delete</h2>
-        <p>The store and all its records are gone at once, and do not come back.</p>
+        <p>The store and all its records are deleted at once. This cannot be undone.</p>
         <div class="row"><${Button} icon="trash" kind="danger" onClick=${() => setAsking(true)}>Delete store<//></div>
         ${
             isAsking &&

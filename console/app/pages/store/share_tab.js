@@ -1,4 +1,4 @@
-// Who else may do what with a store, and links that open it to whoever has them.
+// Rights of other users on a store, and signed links to it.
 
 import * as records from '../../calls/records.js';
 import * as stores from '../../calls/stores.js';
@@ -17,10 +17,10 @@ import { html, useState } from '../../view.js';
 const RIGHTS = [
     ['read', 'Read: see its keys and records'],
     ['write', 'Write: change records and settings, delete it, sign links'],
-    ['manage', 'Manage: say who else may do what'],
+    ['manage', 'Manage: grant and revoke access'],
 ];
 
-/** How long links can be good for (seconds), the shortest first. */
+/** Lifetimes of links (seconds), the shortest first. */
 const LIFETIMES = /** @type {[string, string][]} */ ([
     ['900', '15 minutes'],
     ['3600', '1 hour'],
@@ -38,7 +38,7 @@ export function ShareTab(props) {
                 ? html`<${People} ...${props} />`
                 : html`<section class="panel">
                       <h2>People</h2>
-                      <p class="dim">To share this store with others takes the right to manage it.</p>
+                      <p class="dim">You need manage access to share this store.</p>
                   </section>`
         }
         <${Links} key=${props.store.urlSigningSecretKey} store=${props.store} />
@@ -56,7 +56,7 @@ function People({ store, onStore }) {
         people.reload();
         if (linksRevoked) {
             onStore(await stores.get(store.id));
-            toast('Who loses the right to write knows the secret: it was rotated, and all links are dead');
+            toast('Write access was revoked and the secret rotated: all signed links are revoked');
         }
     });
     /** @param {SubmitEvent} event */
@@ -74,7 +74,7 @@ function People({ store, onStore }) {
         <p>Users of this Larder who have a right of their own on this store.</p>
         ${people.error && html`<${Failure} error=${people.error} onRetry=${people.reload} />`}
         ${!people.value && people.isLoading && html`<${Loading} what="people" />`}
-        ${people.value?.users.length === 0 && html`<p class="dim">Nobody yet.</p>`}
+        ${people.value?.users.length === 0 && html`<p class="dim">Not shared yet.</p>`}
         ${
             people.value?.users.length > 0 &&
             html`<ul class="people">
@@ -127,13 +127,13 @@ function Links({ store }) {
     return html`<section class="panel">
         <h2>Links</h2>
         <p>
-            They open without a token, to whoever has them.
-            ${!mayWrite && 'To make links that last longer takes the right to write.'}
+            Anyone with such a link can open it, without a token.
+            ${!mayWrite && 'You need write access to create links that last longer.'}
         </p>
         <form class="row" onSubmit=${submit}>
             <${TextField} label="Key of a record" value=${key} onInput=${setKey} isMono placeholder="all of them" />
-            <${SelectField} label="Good for" value=${lifetime} onInput=${setLifetime} options=${lifetimes} />
-            <${Button} type="submit" kind="primary" icon="link" isBusy=${making.isRunning}>Make link<//>
+            <${SelectField} label="Valid for" value=${lifetime} onInput=${setLifetime} options=${lifetimes} />
+            <${Button} type="submit" kind="primary" icon="link" isBusy=${making.isRunning}>Create link<//>
         </form>
         ${making.error && html`<${Failure} error=${making.error} />`}
         ${
@@ -151,7 +151,7 @@ function Links({ store }) {
                         <${Snippet} text=${made.zip} label="Link to the ZIP file" />`
                 }
                 <p class="dim">
-                    ${made.end ? `Good until ${moment(made.end)}, or until the secret is rotated.` : 'Good until the secret is rotated.'}
+                    ${made.end ? `Good until ${moment(made.end)}, or until the secret is rotated.` : 'Valid until the secret is rotated.'}
                 </p>
             </div>`
         }
@@ -181,7 +181,7 @@ async function linksTo(store, key, lifetime) {
  * @param {stores.Store} store
  */
 async function lastingListLink({ id, keysPublicUrl, urlSigningSecretKey }) {
-    if (!urlSigningSecretKey) throw new Error('To make links that never end takes the right to write.');
+    if (!urlSigningSecretKey) throw new Error('You need write access to create links that never expire.');
     const url = new URL(keysPublicUrl);
     url.search = new URLSearchParams({ signature: await keysSignature(urlSigningSecretKey, id) }).toString();
     return url.href;
@@ -192,14 +192,11 @@ function Rotation({ store, onStore }) {
     const [isAsking, setAsking] = useState(false);
     const doing = useAction(async () => {
         onStore(await stores.rotateSigningKey(store.id));
-        toast('The secret is another one: all links are dead');
+        toast('Secret rotated: all signed links are revoked');
     });
     return html`<section class="panel">
         <h2>Secret</h2>
-        <p>
-            All signed links to this store are made with one secret. When it is rotated, every link that was made before
-            is dead.
-        </p>
+        <p>All signed links to this store are made with one secret. Rotating it revokes all existing links.</p>
         <div class="row">
             <${Button} icon="refresh" kind="danger" onClick=${() => setAsking(true)}>Rotate secret<//>
         </div>
@@ -213,8 +210,8 @@ function Rotation({ store, onStore }) {
                 onClose=${() => setAsking(false)}
             >
                 <p>
-                    Every signed link to this store and its records that anybody has stops working at once. Tokens and
-                    shares stay as they are.
+                    All signed links to this store and its records stop working at once. Tokens and shares do not
+                    change.
                 </p>
             <//>`
         }

@@ -19,7 +19,7 @@ import { ShareTab } from './share_tab.js';
 const PANEL = 'store-panel';
 
 /**
- * What every tab is given: the store as it was last seen, and how to show a newer one.
+ * Props of every tab: the store, and a callback for a newer version.
  * @typedef {object} TabProps
  * @property {stores.Store} store
  * @property {(store: stores.Store) => void} onStore shows a store that an answer has brought
@@ -60,7 +60,7 @@ export function StorePage({ id }) {
     `;
 }
 
-/** What is worth knowing at a glance. @param {{ store: stores.Store }} props */
+/** Summary of a store. @param {{ store: stores.Store }} props */
 function Facts({ store }) {
     const { stats } = store;
     return html`<span class="facts-line">
@@ -91,7 +91,7 @@ function Missing({ error, onRetry }) {
     const back = html`<p><a href=${address(['key-value-stores'])}>All stores</a></p>`;
     if (error instanceof ApiError && error.status === 404) {
         return html`<${PageHead} title="No such store" />
-            <${Empty} icon="clock" title="This store is not there">
+            <${Empty} icon="clock" title="Store not found">
                 <p>
                     It has expired, it was deleted, or its id is a different one. A store without a name lives for some
                     days after its last change, and one that has expired does not come back.

@@ -12,7 +12,7 @@ import { useAction } from '../../load.js';
 import { kindOf } from '../../media.js';
 import { html, useId, useState } from '../../view.js';
 
-/** How much of an answer is shown (bytes). */
+/** Maximum size of a shown response (bytes). */
 const SHOWN = 64 * 1024;
 
 /** The headers of an answer that say something. */
@@ -92,7 +92,7 @@ export function TryIt({ endpoint, onChanged }) {
                 doing=${trying}
                 onClose=${() => setAsking(false)}
             >
-                <p>This is no rehearsal: it really sends <code>${method} ${target}</code>.</p>
+                <p>This sends a real request: <code>${method} ${target}</code>.</p>
             <//>`
         }
     </form>`;
@@ -106,7 +106,7 @@ function Shown({ answer }) {
             <span class="badge ${status < 300 ? 'good' : status < 400 ? '' : 'bad'}">${status} ${text}</span>
             <span class="dim"> in ${took} ms</span>
         </p>
-        <pre class="text" tabindex="0" aria-label="Answer">
+        <pre class="text" tabindex="0" aria-label="Response">
 ${headers.map(([name, value]) => `${name}: ${value}`).join('\n')}${body && `\n\n${body}`}</pre>
     </div>`;
 }

@@ -1,5 +1,5 @@
 // Uploads: by button or dropped on the page, a few at a time, each with how far it is. What is there already is not
-// written over before somebody says so.
+// overwritten without a confirmation.
 
 import { recordPath } from '../../calls/records.js';
 import { Button } from '../../components/button.js';
@@ -9,7 +9,7 @@ import { within } from '../../root.js';
 import { session } from '../../session.js';
 import { html, useEffect, useRef, useState } from '../../view.js';
 
-/** How many files are sent at once. */
+/** Number of concurrent uploads. */
 const AT_ONCE = 3;
 
 /**
@@ -141,7 +141,8 @@ function send(store, { file, key }, isOver, onProgress) {
 function outcomeOf(request) {
     if (request.status >= 200 && request.status < 300) return { state: 'done' };
     if (request.status === 412) return { state: 'exists', message: 'There is a record of this key.' };
-    if (request.status === 0) return { state: 'stopped', message: 'It was stopped, or the gateway went away.' };
+    if (request.status === 0)
+        return { state: 'stopped', message: 'The upload was cancelled, or the gateway is unreachable.' };
     try {
         return { state: 'failed', message: JSON.parse(request.responseText).error.message };
     } catch {
@@ -173,14 +174,14 @@ export function UploadButton({ uploads }) {
         <input ref=${input} type="file" multiple hidden aria-label="Files to upload" onChange=${choose} />`;
 }
 
-/** How far each upload is. @param {{ uploads: Uploads }} props */
+/** Progress of each upload. @param {{ uploads: Uploads }} props */
 export function UploadList({ uploads }) {
     const { all } = uploads;
     if (all.length === 0) return null;
     const left = all.filter(({ state }) => state === 'waiting' || state === 'sending').length;
     return html`<section class="panel uploads" aria-label="Uploads">
         <header>
-            <h2 aria-live="polite">${left > 0 ? `Uploading, ${left} to go` : 'Uploads are over'}</h2>
+            <h2 aria-live="polite">${left > 0 ? `Uploading, ${left} to go` : 'Uploads finished'}</h2>
             <${Button} kind="quiet" onClick=${uploads.clear} disabled=${left === all.length}>Clear<//>
         </header>
         <ul>

@@ -1,4 +1,4 @@
-// Whatever has no look of its own: its first bytes.
+// Records without a viewer: their first bytes.
 
 import * as records from '../../../calls/records.js';
 import { beginning, dump } from '../../../bytes.js';
@@ -7,10 +7,10 @@ import { size } from '../../../format.js';
 import { useLoad } from '../../../load.js';
 import { html } from '../../../view.js';
 
-/** How many bytes are shown. */
+/** Number of shown bytes. */
 const SHOWN = 4096;
 
-/** @param {import('./view.js').Looked} props */
+/** @param {import('./signed.js').Looked} props */
 export function Binary({ store, name }) {
     const read = useLoad(
         async (signal) => beginning(await records.get(store.id, name, { signal }), SHOWN),

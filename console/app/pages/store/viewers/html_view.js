@@ -4,14 +4,14 @@ import { Button } from '../../../components/button.js';
 import { Tabs } from '../../../components/tabs.js';
 import { html, useId, useState } from '../../../view.js';
 import { TextView } from './text.js';
-import { Signed } from './view.js';
+import { Signed } from './signed.js';
 
 const TABS = [
     { name: 'page', title: 'Page' },
     { name: 'source', title: 'Source' },
 ];
 
-/** @param {import('./view.js').Looked} props */
+/** @param {import('./signed.js').Looked} props */
 export function HtmlView(props) {
     const [tab, setTab] = useState('page');
     const panel = useId();
@@ -25,7 +25,7 @@ export function HtmlView(props) {
 
 /**
  * The page. What it names of other servers is loaded once the user asks for it: they learn who looks at it, and when.
- * @param {import('./view.js').Looked} props
+ * @param {import('./signed.js').Looked} props
  */
 function Page({ store, name, head }) {
     // For this version of this record alone: what is written under the key later was not asked for.

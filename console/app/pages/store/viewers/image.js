@@ -2,13 +2,13 @@
 
 import { Button } from '../../../components/button.js';
 import { html, useState } from '../../../view.js';
-import { Signed } from './view.js';
+import { Signed } from './signed.js';
 
-/** How far one zooms with each step, and to what at most. */
+/** Zoom factor of a step, and its maximum. */
 const STEP = 1.5;
 const [SMALLEST, LARGEST] = [0.1, 16];
 
-/** @param {import('./view.js').Looked} props */
+/** @param {import('./signed.js').Looked} props */
 export function ImageView({ store, name }) {
     return html`<${Signed} store=${store.id} name=${name}
         >${(/** @type {string} */ path) => html`<${Zoomed} path=${path} name=${name} />`}<//

@@ -18,7 +18,7 @@ const TABS = [
     { name: 'source', title: 'Source' },
 ];
 
-/** @param {import('./view.js').Looked} props */
+/** @param {import('./signed.js').Looked} props */
 export function JsonView(props) {
     const { store, name } = props;
     const [tab, setTab] = useState('tree');
@@ -50,6 +50,6 @@ function parse({ text, isWhole }) {
     try {
         return { value: parseExactly(text) };
     } catch (error) {
-        return { mistake: `It says that it is JSON, and is not: ${error instanceof Error ? error.message : error}` };
+        return { mistake: `Declared as JSON, but not valid JSON: ${error instanceof Error ? error.message : error}` };
     }
 }

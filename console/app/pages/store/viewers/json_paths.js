@@ -4,13 +4,13 @@ import { ExactNumber } from '../../../exact_json.js';
 
 /** @typedef {(string | number)[]} Path */
 
-/** Whether a value has others in it. @param {unknown} value @returns {value is object} */
+/** Returns whether a value is an object or an array. @param {unknown} value @returns {value is object} */
 export function isBranch(value) {
     return typeof value === 'object' && value !== null && !(value instanceof ExactNumber);
 }
 
 /**
- * What is in a value, in order.
+ * Returns the members of a value, in order.
  * @param {object} value
  * @returns {[string | number, unknown][]}
  */
@@ -30,7 +30,7 @@ export function pathText(path) {
     return text.join('').replace(/^\./, '') || '$';
 }
 
-/** What a value is, in a few words. @param {unknown} value */
+/** Summarizes a value. @param {unknown} value */
 export function summary(value) {
     if (Array.isArray(value)) return value.length === 0 ? '[ ]' : `[ ${value.length} ]`;
     if (isBranch(value)) {
@@ -43,7 +43,7 @@ export function summary(value) {
 }
 
 /**
- * Where a text stands, in names or in values, in any letter case.
+ * Finds a text in names and values, ignoring case.
  * @param {unknown} value
  * @param {string} text
  * @param {number} limit

@@ -10,13 +10,13 @@ import { count, counted } from '../../../format.js';
 import { html, useEffect, useId, useMemo, useRef, useState } from '../../../view.js';
 import { childrenOf, find, isBranch, pathText, summary } from './json_paths.js';
 
-/** How many members are shown of a place before somebody asks for more. */
+/** Number of members shown per level before "Show more". */
 const SHOWN = 200;
 
-/** How many finds are counted. */
+/** Maximum number of counted matches. */
 const FINDS = 1000;
 
-/** How deep the tree is open at first, while it is small. */
+/** Initial depth of the tree, while it is small. */
 const OPEN_DEPTH = 2;
 
 /** @typedef {import('./json_paths.js').Path} Path */
@@ -103,7 +103,7 @@ export function Tree({ value }) {
 }
 
 /**
- * What is open at first: the outer levels, as far as they are small.
+ * Returns the initially open branches: the outer levels, while they are small.
  * @param {unknown} value
  */
 function firstOpen(value) {

@@ -1,18 +1,18 @@
 // Sound and film: played by the browser, which asks for the parts it needs.
 
 import { html, useRef } from '../../../view.js';
-import { Signed } from './view.js';
+import { Signed } from './signed.js';
 
-/** How often a new link is asked for when playing fails; what cannot be played does not get better by more. */
+/** Maximum number of new links after playback errors. */
 const RENEWALS = 3;
 
-/** @param {import('./view.js').Looked & { kind: 'audio' | 'video' }} props */
+/** @param {import('./signed.js').Looked & { kind: 'audio' | 'video' }} props */
 export function Media({ store, name, kind }) {
     const renewals = useRef(0);
     const at = useRef(0);
     return html`<${Signed} store=${store.id} name=${name}>
         ${(/** @type {string} */ path, /** @type {() => void} */ renew) => {
-            // The link may end while somebody pauses: another one goes on from there.
+            // The link may expire during a pause: a new link resumes from there.
             const failed = () => {
                 if (at.current > 0 && renewals.current < RENEWALS) {
                     renewals.current += 1;

@@ -11,11 +11,11 @@ import { html, useEffect, useRef, useState } from '../../../view.js';
 
 const VENDOR = within('/console/vendor/pdf');
 
-/** How far one zooms with each step, and the ends of it. */
+/** Zoom factor of a step, and its limits. */
 const STEP = 1.25;
 const [SMALLEST, LARGEST] = [0.25, 4];
 
-/** The library is a megabyte: it comes with the first PDF that somebody opens. */
+/** The library is a megabyte: it is loaded with the first PDF. */
 async function library() {
     const pdf = await import('../../../../vendor/pdf/pdf.min.mjs');
     pdf.GlobalWorkerOptions.workerSrc = `${VENDOR}/pdf.worker.min.mjs`;
@@ -34,7 +34,7 @@ async function open(store, name, signal) {
         url: within(recordPath(store, name)),
         httpHeaders: token ? { Authorization: `Bearer ${token}` } : {},
         standardFontDataUrl: `${VENDOR}/standard_fonts/`,
-        // What is drawn is somebody else's: no code of it is ever made to run.
+        // The document is untrusted: none of its code runs.
         isEvalSupported: false,
         enableXfa: false,
         useWasm: false,
@@ -43,7 +43,7 @@ async function open(store, name, signal) {
     return loading.promise;
 }
 
-/** @param {import('./view.js').Looked} props */
+/** @param {import('./signed.js').Looked} props */
 export function Pdf({ store, name }) {
     const [scale, setScale] = useState(1);
     const opened = useLoad((signal) => open(store.id, name, signal), [store.id, name]);

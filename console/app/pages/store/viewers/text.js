@@ -10,7 +10,7 @@ import { useLoad } from '../../../load.js';
 import { charsetOf } from '../../../media.js';
 import { html, useState } from '../../../view.js';
 
-/** How much of a text is shown (bytes): more of it makes browsers slow. */
+/** Maximum size of shown text (bytes): more slows browsers down. */
 const SHOWN = 1024 * 1024;
 
 /**
@@ -27,7 +27,7 @@ export async function textOf(store, name, limit, signal) {
     return { text: new TextDecoder(charsetOf(type)).decode(bytes), isWhole };
 }
 
-/** @param {import('./view.js').Looked} props */
+/** @param {import('./signed.js').Looked} props */
 export function TextView({ store, name }) {
     const [isWrapped, setWrapped] = useState(true);
     const read = useLoad((signal) => textOf(store.id, name, SHOWN, signal), [store.id, name]);
