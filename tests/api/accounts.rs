@@ -184,12 +184,12 @@ contract_test!(of_a_revoked_token_nothing_is_left_whatever_was_known_of_its_use,
     // The other gateway may write the token usage it knows of within the staleness bound, and not later.
     other.advance(Duration::from_secs(5));
     for gateway in [&leader, &other] {
-        gateway.token_upkeep().await;
+        gateway.flush_and_expire_tokens().await;
     }
     let left = leader.objects_of_accounts(&id).await;
     assert!(left.iter().all(|key| key.contains("/tokens-due/")), "{left:?}");
     leader.advance(Duration::from_hours(1));
-    leader.token_upkeep().await;
+    leader.flush_and_expire_tokens().await;
     assert_eq!(leader.objects_of_accounts(&id).await, Vec::<String>::new());
     assert_eq!(leader.objects_of_accounts("/auth/tokens/").await, before);
     leader.get(STORES).token(&token).await.fails(401, "user-or-token-not-found");
@@ -206,15 +206,15 @@ contract_test!(of_an_expired_token_nothing_is_left_a_day_later, async |larder: L
         larder.get(STORES).token(&token.text("token")).await.answers(200);
     }
     larder.advance(Duration::from_hours(2));
-    larder.token_upkeep().await;
+    larder.flush_and_expire_tokens().await;
     let listed = larder.get(TOKENS).await.answers(200).texts_of_items("id");
     assert!([&made, &replaced].iter().all(|token| listed.contains(&token.text("id"))), "what ended is seen for a day");
     larder.advance(Duration::from_hours(24));
-    larder.token_upkeep().await;
+    larder.flush_and_expire_tokens().await;
     let listed = larder.get(TOKENS).await.answers(200).texts_of_items("id");
     assert!([&made, &replaced].iter().all(|token| !listed.contains(&token.text("id"))), "{listed:?}");
     larder.advance(Duration::from_hours(2));
-    larder.token_upkeep().await;
+    larder.flush_and_expire_tokens().await;
     for token in [&made, &replaced] {
         assert_eq!(larder.objects_of_accounts(&token.text("id")).await, Vec::<String>::new());
     }
@@ -227,11 +227,11 @@ contract_test!(a_clock_that_is_wrong_for_two_hours_deletes_no_token_that_has_not
     let made = larder.post(TOKENS).json(&json!({ "expiresAt": end })).await.answers(201);
     larder.set_wrong_by_days(30);
     for _ in 0..4 {
-        larder.token_upkeep().await;
+        larder.flush_and_expire_tokens().await;
         larder.advance(Duration::from_mins(30));
     }
     larder.set_wrong_by_days(0);
-    larder.token_upkeep().await;
+    larder.flush_and_expire_tokens().await;
     larder.get(STORES).token(&made.text("token")).await.answers(200);
 });
 

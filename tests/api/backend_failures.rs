@@ -128,7 +128,7 @@ contract_test!(a_write_whose_answer_is_lost_is_503_and_can_be_repeated, async |l
     store.record("a").await.holds(b"new");
 });
 
-contract_test!(a_full_backend_is_told_and_the_old_value_stays, async |larder: Larder| {
+contract_test!(a_full_backend_is_reported_and_the_old_value_stays, async |larder: Larder| {
     let (faulty, store) = disturbed(&larder).await;
     faulty.disturb(call(Operation::Put, RECORDS), Fault::Refuse(Refusal::Full));
     let reply = store.put("/records/a").body("new").await.answers_one_of(&[503, 507]);
@@ -261,9 +261,9 @@ async fn what_an_expired_store_took_is_given_back_to_the_disk() {
     eventually("the records stand in the folder", &larder, is_full).await;
 
     larder.advance(LONG);
-    larder.upkeep().await;
+    larder.reconcile_stores().await;
     larder.advance(CatalogOptions::EXPIRY_CONFIRMATION);
-    larder.upkeep().await;
+    larder.reconcile_stores().await;
     // No request comes that could have it done on the side.
     let is_empty = || taken(folder.path()).0 < 6 * MIB && taken(folder.path()).1 == 1;
     eventually("the space of the records has come back", &larder, is_empty).await;

@@ -155,7 +155,7 @@ contract_test!(case_039_making_a_store_needs_a_token, async |larder: Larder| {
     larder.get(format!("{STORES}/~shop")).await.fails(404, "record-not-found");
 });
 
-contract_test!(case_041_a_new_store_is_told_in_full, async |larder: Larder| {
+contract_test!(case_041_a_new_store_is_returned_in_full, async |larder: Larder| {
     let reply = larder.post(format!("{STORES}?name=shop")).await.answers(201);
     let (id, me) = (reply.text("id"), larder.get("/v2/users/me").await.data());
     assert!(!reply.text("urlSigningSecretKey").is_empty(), "{reply}");

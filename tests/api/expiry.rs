@@ -65,7 +65,7 @@ contract_test!(case_200_a_named_store_lives_for_ever, async |larder: Larder| {
     store.put_text("a", "flour").await;
     assert!(store.object().await["expiresAt"].is_null());
     larder.advance(DAY * 4000);
-    larder.upkeep().await;
+    larder.reconcile_stores().await;
     store.record("a").await.answers(200).holds(b"flour");
     assert_eq!(larder.get(STORES).await.texts_of_items("id"), [store.id.as_str()]);
 });
@@ -77,7 +77,7 @@ contract_test!(case_201_a_store_that_is_named_in_its_last_second_lives, async |l
     larder.advance(ends.minus(Duration::from_secs(5)).since(larder.clock().now()));
     store.put("").json(&json!({ "name": "shop" })).await.answers(200);
     larder.advance(DAY * 4000);
-    larder.upkeep().await;
+    larder.reconcile_stores().await;
     store.record("a").await.answers(200).holds(b"flour");
     assert!(store.object().await["expiresAt"].is_null());
 });
@@ -129,16 +129,16 @@ contract_test!(what_has_expired_is_swept_after_a_while_and_leaves_nothing_behind
     }
     let ends = end(&store).await;
     larder.advance(ends.since(larder.clock().now()) + STEP);
-    larder.upkeep().await;
+    larder.reconcile_stores().await;
     assert_eq!(larder.objects_of(&store).await.len(), 4, "there is an hour to find out about a mistake");
     larder.advance(Duration::from_hours(1));
-    larder.upkeep().await;
+    larder.reconcile_stores().await;
     assert_eq!(larder.objects_of(&store).await.len(), 4, "it is to be found expired twice");
     larder.advance(CatalogOptions::EXPIRY_CONFIRMATION);
-    larder.upkeep().await;
+    larder.reconcile_stores().await;
     assert_eq!(larder.objects_of(&store).await.len(), 1, "its tombstone alone is left");
     larder.advance(Duration::from_hours(2));
-    larder.upkeep().await;
+    larder.reconcile_stores().await;
     assert_eq!(larder.objects_of(&store).await, Vec::<String>::new());
     assert_eq!(kept.keys().await, ["a", "b", "c"]);
 });

@@ -142,8 +142,8 @@ async fn use_all(fixture: &Fixture, objects: Arc<dyn ObjectStore>) {
     kv::Installation::join(objects.as_ref(), &SystemRandom, &secrets, None).await.expect("it can be used");
     let larder = Larder::start(objects.clone(), fixture.clock()).await;
     fixture.is_as_it_was(&larder).await;
-    larder.upkeep().await;
-    larder.run_upkeep().await;
+    larder.reconcile_stores().await;
+    larder.reconcile_runs().await;
     fixture.is_as_it_was(&larder.restarted().await).await;
 
     let stores = larder.get(format!("{STORES}?unnamed=1")).await.answers(200).data();
@@ -171,7 +171,7 @@ async fn use_all(fixture: &Fixture, objects: Arc<dyn ObjectStore>) {
     larder.get(format!("{STORES}/~after")).await.answers(404);
     larder.get(format!("{STORES}/~shop/records/page.html")).await.answers(200);
     larder.delete(format!("{STORES}/~shop")).await.answers(204);
-    larder.upkeep().await;
+    larder.reconcile_stores().await;
     larder.get(format!("{STORES}/~shop")).await.answers(404);
     assert_eq!(kv::check_format(objects.as_ref()).await.expect("a look"), Some(kv::FORMAT));
 }

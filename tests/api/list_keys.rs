@@ -24,7 +24,7 @@ contract_test!(case_158_an_empty_store_is_an_empty_page, async |larder: Larder| 
     }
 });
 
-contract_test!(case_159_a_key_is_told_with_its_size_and_its_address, async |larder: Larder| {
+contract_test!(case_159_a_key_is_listed_with_its_size_and_its_address, async |larder: Larder| {
     let store = store_with(&larder, &["item-2", "item-1", "a!'(b)"]).await;
     let page = store.get("/keys").await.answers(200);
     assert_eq!(page.texts_of_items("key"), ["a!'(b)", "item-1", "item-2"]);

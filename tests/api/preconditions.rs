@@ -6,7 +6,7 @@ use larder::clock::{Clock, SystemClock, Timestamp};
 
 use crate::harness::{Larder, Reply, Store, gzip};
 
-contract_test!(a_reader_who_has_the_value_is_told_so, async |larder: Larder| {
+contract_test!(a_reader_with_the_current_etag_gets_304, async |larder: Larder| {
     let store = larder.new_store().await;
     store.put_text("a", "x").await;
     let etag = etag(&store.record("a").await);

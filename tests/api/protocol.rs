@@ -33,7 +33,7 @@ contract_test!(the_token_of_the_header_wins_over_that_of_the_query, async |larde
     larder.get(format!("{STORES}?token={TOKEN}")).token("wrong").await.fails(401, "user-or-token-not-found");
 });
 
-contract_test!(case_005_every_error_is_told_in_the_envelope, async |larder: Larder| {
+contract_test!(case_005_every_error_is_in_the_envelope, async |larder: Larder| {
     let store = larder.new_store().await;
     larder.get(STORES).anonymous().await.fails_with(401);
     larder.get("/v2/nope").await.fails_with(404);

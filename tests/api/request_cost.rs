@@ -76,7 +76,7 @@ contract_test!(a_condition_costs_no_more, async |larder: Larder| {
     assert_eq!(larder.calls(put).await, Calls { put: 1, ..Calls::NONE }, "PUT over what was read");
 });
 
-contract_test!(a_store_that_is_known_is_told_without_a_call, async |larder: Larder| {
+contract_test!(a_cached_store_is_returned_without_a_call, async |larder: Larder| {
     let store = larder.named_store("shop").await;
     store.object().await;
     let get = larder.calls(async || store.object().await).await;

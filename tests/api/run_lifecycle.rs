@@ -95,22 +95,22 @@ contract_test!(a_run_without_an_end_is_ended_by_its_timeout, async |larder: Lard
     assert_eq!(larder.post(aborted.path("/abort")).await.answers(200).text("status"), "ABORTING");
     assert_eq!(larder.post(aborted.own("heartbeat")).await.answers(200).text("status"), "ABORTING");
     larder.advance(Duration::from_secs(61));
-    larder.run_upkeep().await;
+    larder.reconcile_runs().await;
     assert_eq!(aborted.object().await["status"], "ABORTED");
     assert_eq!(limited.object().await["status"], "RUNNING");
 
     larder.advance(Duration::from_mins(10));
-    larder.run_upkeep().await;
+    larder.reconcile_runs().await;
     assert_eq!(limited.object().await["status"], "TIMED-OUT");
     limited.store.get("").token(&token).await.fails(401, "user-or-token-not-found");
 
     busy.store.put_text("OUTPUT", "bread").await;
     larder.advance(Duration::from_mins(55));
-    larder.run_upkeep().await;
+    larder.reconcile_runs().await;
     assert_eq!(silent.object().await["status"], "TIMED-OUT");
     assert_eq!(busy.object().await["status"], "RUNNING", "a run that writes to its store is alive");
     larder.advance(Duration::from_mins(61));
-    larder.run_upkeep().await;
+    larder.reconcile_runs().await;
     assert_eq!(busy.object().await["status"], "TIMED-OUT");
 });
 
@@ -119,13 +119,13 @@ contract_test!(a_store_lives_as_long_as_its_run_goes_on, async |larder: Larder| 
     for _ in 0..20 * 24 * 2 {
         larder.advance(Duration::from_mins(30));
         larder.post(run.own("heartbeat")).await.answers(200);
-        larder.run_upkeep().await;
+        larder.reconcile_runs().await;
     }
-    larder.upkeep().await;
+    larder.reconcile_stores().await;
     run.store.record("INPUT").await.holds(b"{\"flour\":5}");
     run.finish(json!({ "exitCode": 0 })).await;
     larder.advance(Duration::from_hours(24 * 8));
-    larder.run_upkeep().await;
+    larder.reconcile_runs().await;
     run.store.get("").await.fails(404, "record-not-found");
 });
 
@@ -170,23 +170,23 @@ contract_test!(a_clock_that_is_wrong_for_an_hour_ends_no_run_and_no_token, async
         larder.set_wrong_by_days(days);
         let wrong = Run::start(&larder, &format!("{BAKER}?timeout=86400")).await;
         for _ in 0..4 {
-            larder.run_upkeep().await;
+            larder.reconcile_runs().await;
             larder.post(wrong.own("heartbeat")).await.answers(200);
             larder.post(limited.own("heartbeat")).await.answers(200);
             larder.get(used.store.path("/records/INPUT")).await;
             larder.advance(Duration::from_mins(14));
         }
-        larder.run_upkeep().await;
+        larder.reconcile_runs().await;
         larder.set_wrong_by_days(0);
         for _ in 0..12 {
-            larder.run_upkeep().await;
+            larder.reconcile_runs().await;
             for beating in [&wrong, &limited, &silent] {
                 larder.post(beating.own("heartbeat")).await.answers(200);
             }
             used.store.put_text("OUTPUT", "bread").await;
             larder.advance(Duration::from_mins(25));
         }
-        larder.run_upkeep().await;
+        larder.reconcile_runs().await;
         for run in [&limited, &silent, &wrong] {
             assert_eq!(run.object().await["status"], "RUNNING", "{days} days");
         }
@@ -195,7 +195,7 @@ contract_test!(a_clock_that_is_wrong_for_an_hour_ends_no_run_and_no_token, async
         // Due items are done within two days all the same.
         for _ in 0..48 {
             larder.advance(Duration::from_hours(1));
-            larder.run_upkeep().await;
+            larder.reconcile_runs().await;
         }
         for run in [&limited, &silent, &wrong, &used] {
             assert_eq!(run.object().await["status"], "TIMED-OUT", "{days} days");
@@ -209,9 +209,9 @@ const DAY: Duration = Duration::from_hours(24);
 /// Processes due items of runs and stores, with more than an hour between the two checks.
 async fn let_expire(larder: &Larder) {
     for _ in 0..6 {
-        larder.upkeep().await;
-        larder.run_upkeep().await;
-        larder.token_upkeep().await;
+        larder.reconcile_stores().await;
+        larder.reconcile_runs().await;
+        larder.flush_and_expire_tokens().await;
         larder.advance(Duration::from_mins(61));
     }
 }
@@ -262,11 +262,11 @@ contract_test!(a_run_stays_as_long_as_its_unnamed_store_and_a_named_store_stays_
         larder.advance(Duration::from_hours(11));
         larder.post(going_on.own("heartbeat")).await.answers(200);
         used.store.put_text("OUTPUT", "bread").await;
-        larder.run_upkeep().await;
+        larder.reconcile_runs().await;
         larder.advance(Duration::from_mins(50));
         larder.post(going_on.own("heartbeat")).await.answers(200);
         larder.advance(Duration::from_mins(11));
-        larder.run_upkeep().await;
+        larder.reconcile_runs().await;
     }
     larder.get(used.path("")).await.answers(200);
     larder.get(going_on.path("")).await.answers(200);

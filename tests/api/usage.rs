@@ -163,7 +163,7 @@ contract_test!(nothing_of_a_count_is_left_behind_by_a_deleted_store, async |lard
     };
     assert_eq!(entries().await, 1, "one says how much is in it");
     store.delete("").await.answers(204);
-    larder.upkeep().await;
+    larder.reconcile_stores().await;
     assert_eq!(entries().await, 0);
 });
 

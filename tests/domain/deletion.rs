@@ -9,7 +9,7 @@ use crate::gateways::World;
 #[tokio::test]
 async fn a_deleted_store_is_gone_at_once_and_its_records_soon() {
     let world = World::new();
-    let gateway = world.sole_gateway(1);
+    let gateway = world.exclusive_gateway(1);
     let store = gateway.create(world.owner, Some("shop")).await;
     for key in ["a", "b", "c"] {
         gateway.put(&store, key, "value").await.expect("a write");
@@ -27,7 +27,7 @@ async fn a_deleted_store_is_gone_at_once_and_its_records_soon() {
 #[tokio::test]
 async fn what_a_slow_write_left_behind_goes_with_the_store_an_hour_later() {
     let world = World::new();
-    let gateway = world.sole_gateway(1);
+    let gateway = world.exclusive_gateway(1);
     let store = gateway.create(world.owner, Some("shop")).await;
     gateway.catalog.delete(store.document.id).await.expect("a delete");
     gateway.catalog.reconcile_due().await.expect("a run");
@@ -60,7 +60,7 @@ async fn a_removal_goes_on_where_another_gateway_left_it() {
 #[tokio::test]
 async fn a_new_store_of_a_deleted_ones_name_is_another_and_keeps_the_name() {
     let world = World::new();
-    let gateway = world.sole_gateway(1);
+    let gateway = world.exclusive_gateway(1);
     let old = gateway.create(world.owner, Some("shop")).await.document.id;
     gateway.catalog.delete(old).await.expect("a delete");
     let new = gateway.create(world.owner, Some("shop")).await.document.id;

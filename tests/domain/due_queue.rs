@@ -27,7 +27,7 @@ async fn run(gateway: &Gateway) -> usize {
 #[tokio::test]
 async fn an_expired_store_is_deleted_only_when_it_is_found_expired_again_an_hour_of_uptime_later() {
     let world = World::new();
-    let gateway = world.sole_gateway(1);
+    let gateway = world.exclusive_gateway(1);
     let store = gateway.create(world.owner, None).await;
     gateway.put(&store, "a", "flour").await.expect("a write");
     world.clock.advance(WEEK + Duration::from_hours(2));
@@ -48,7 +48,7 @@ async fn an_expired_store_is_deleted_only_when_it_is_found_expired_again_an_hour
 #[tokio::test]
 async fn a_store_that_a_wrong_clock_found_expired_lives_once_the_clock_is_right() {
     let world = World::new();
-    let right = world.sole_gateway(1);
+    let right = world.exclusive_gateway(1);
     let store = right.create(world.owner, None).await;
     right.put(&store, "a", "flour").await.expect("a write");
     let ahead = Arc::new(ManualClock::new(world.clock.now().plus(WEEK + Duration::from_hours(24))));
@@ -72,9 +72,9 @@ async fn a_store_that_a_wrong_clock_found_expired_lives_once_the_clock_is_right(
 #[tokio::test]
 async fn what_waits_for_an_uptime_that_was_lost_is_not_stranded() {
     let world = World::new();
-    let store = world.sole_gateway(1).create(world.owner, None).await;
+    let store = world.exclusive_gateway(1).create(world.owner, None).await;
     world.clock.advance(WEEK * 20);
-    run(&world.sole_gateway(2)).await;
+    run(&world.exclusive_gateway(2)).await;
     assert_eq!(world.keys("larder/stores-due-by-uptime/").await.len(), 1, "it waits for 20 weeks of uptime");
     let clock = Arc::new(ManualClock::new(world.clock.now()));
     let random = Arc::new(SeededRandom::new(3));

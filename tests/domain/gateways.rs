@@ -40,7 +40,7 @@ impl World {
     }
 
     /// Returns a gateway that is alone.
-    pub fn sole_gateway(&self, seed: u64) -> Gateway {
+    pub fn exclusive_gateway(&self, seed: u64) -> Gateway {
         self.gateway_over(self.objects.clone(), seed, None)
     }
 
@@ -71,7 +71,7 @@ impl World {
         }
     }
 
-    /// Lets time pass in steps, with a run of the upkeep after each, until nothing is due any more for so long.
+    /// Lets time pass in steps, with a run of the reconciler after each, until nothing is due any more for so long.
     pub async fn live(&self, gateway: &Gateway, time: Duration) {
         const STEP: Duration = Duration::from_mins(35);
         let mut passed = Duration::ZERO;

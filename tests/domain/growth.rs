@@ -37,7 +37,7 @@ async fn ids(gateway: &Gateway, world: &World, limit: usize) -> (Vec<StoreId>, u
 #[tokio::test]
 async fn nothing_is_left_of_stores_that_were_deleted_or_have_expired() {
     let world = World::new();
-    for (round, gateway) in [world.sole_gateway(1), world.gateway(2)].into_iter().enumerate() {
+    for (round, gateway) in [world.exclusive_gateway(1), world.gateway(2)].into_iter().enumerate() {
         for number in 0..60 {
             let named = (number % 3 == 0).then(|| format!("s-{round}-{number}"));
             let store = gateway.catalog.create(world.owner, brief(named.as_deref())).await.expect("a store").store;
@@ -128,7 +128,7 @@ async fn a_gateway_that_dies_at_any_write_leaves_nothing_for_ever() {
 #[tokio::test]
 async fn a_list_reads_the_documents_of_its_page_and_no_more_however_many_stores_have_expired() {
     let world = World::new();
-    let maker = world.sole_gateway(1);
+    let maker = world.exclusive_gateway(1);
     for _ in 0..3000 {
         maker.catalog.create(world.owner, brief(None)).await.expect("a store");
     }
@@ -166,7 +166,7 @@ async fn stores_that_are_swept_together_share_the_calls_that_delete() {
 #[tokio::test]
 async fn a_search_of_many_stores_does_not_hold_up_the_thread_that_serves() {
     let world = World::new();
-    let gateway = world.sole_gateway(1);
+    let gateway = world.exclusive_gateway(1);
     for number in 0..5000 {
         let named = (number % 2 == 0).then(|| format!("s-{number}"));
         gateway.create(world.owner, named.as_deref()).await;
@@ -204,7 +204,7 @@ async fn a_store_that_lives_on_is_listed_by_every_gateway_to_its_end_and_no_long
         }
     }
     world.clock.advance(DAY);
-    for gateway in [&here, &there, &world.gateway(3), &world.sole_gateway(4)] {
+    for gateway in [&here, &there, &world.gateway(3), &world.exclusive_gateway(4)] {
         assert_eq!(ids(gateway, &world, 10).await, (vec![], 0));
     }
 }

@@ -41,7 +41,7 @@ async fn apply_rules(world: &World) -> usize {
     deleted
 }
 
-/// Lets time pass, with the upkeep of a gateway and the moves that it makes.
+/// Lets time pass, with the reconciler of a gateway and its relocations.
 async fn live(world: &World, gateway: &Gateway, time: Duration) {
     const STEP: Duration = Duration::from_mins(30);
     let mut passed = Duration::ZERO;
@@ -99,7 +99,7 @@ async fn rename(gateway: &Gateway, store: &StoreSnapshot, change: Patch<larder::
 #[tokio::test]
 async fn rules_that_are_written_as_soon_as_a_folder_was_migrated_delete_nothing_that_lives() {
     let world = World::new();
-    let folder = world.sole_gateway(1);
+    let folder = world.exclusive_gateway(1);
     let unnamed = folder.create(world.owner, None).await;
     let named = folder.create(world.owner, Some("pantry")).await;
     let named_later = folder.create(world.owner, None).await;
@@ -154,7 +154,7 @@ async fn stores_that_came_from_a_bucket_leave_what_its_rules_delete_before_they_
     live(&world, &bucket, DAY).await;
     assert_eq!(world.keys("larder/expiring/").await.len(), 2);
 
-    let folder = world.sole_gateway(2);
+    let folder = world.exclusive_gateway(2);
     rename(&folder, &named_later, Patch::Set(name("attic"))).await;
     live(&world, &folder, Duration::from_hours(2)).await;
     assert_eq!(resolved(&folder, &named_later).await.document.location.class, None, "a name moves it at once");
@@ -178,8 +178,8 @@ async fn a_store_whose_move_a_folder_did_not_make_is_moved_by_the_bucket_in_time
     let world = World::new();
     let bucket = over_bucket(&world, 1);
     let [in_use, named_later] = two_unnamed(&world, &bucket).await;
-    // Without upkeep, nothing that is due is done.
-    let folder = world.sole_gateway(2);
+    // Without the reconciler, nothing that is due is done.
+    let folder = world.exclusive_gateway(2);
     rename(&folder, &named_later, Patch::Set(name("attic"))).await;
     world.clock.advance(Retention::DEFAULT.duration().saturating_sub(DAY));
     folder.put(&*resolved(&folder, &in_use).await, "b", "sugar").await.expect("a write");

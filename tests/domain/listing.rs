@@ -19,7 +19,7 @@ async fn names(gateway: &Gateway, world: &World, query: &StoreQuery) -> (Vec<Str
 #[tokio::test]
 async fn stores_are_listed_in_the_order_of_their_making_by_every_gateway() {
     let world = World::new();
-    let gateway = world.sole_gateway(1);
+    let gateway = world.exclusive_gateway(1);
     for text in ["c", "a", "b"] {
         gateway.create(world.owner, Some(text)).await;
         world.clock.advance(Duration::from_millis(1));
@@ -63,7 +63,7 @@ async fn naming_unnaming_and_deleting_show_in_the_lists_of_all_gateways() {
 #[tokio::test]
 async fn a_search_looks_at_names_titles_and_the_beginnings_of_ids() {
     let world = World::new();
-    let gateway = world.sole_gateway(1);
+    let gateway = world.exclusive_gateway(1);
     let shop = gateway.create(world.owner, Some("Web-Shop")).await.document.id;
     world.clock.advance(Duration::from_millis(1));
     let other = gateway.create(world.owner, Some("other")).await.document.id;

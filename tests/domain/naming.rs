@@ -54,7 +54,7 @@ async fn forty_tasks_of_two_gateways_that_want_one_name_get_one_store() {
 #[tokio::test]
 async fn a_name_differs_from_another_only_if_its_letters_do() {
     let world = World::new();
-    let gateway = world.sole_gateway(1);
+    let gateway = world.exclusive_gateway(1);
     let shop = gateway.create(world.owner, Some("Shop")).await;
     let again = gateway.create(world.owner, Some("SHOP")).await;
     assert_eq!(again.document.id, shop.document.id);
@@ -64,7 +64,7 @@ async fn a_name_differs_from_another_only_if_its_letters_do() {
 #[tokio::test]
 async fn a_taken_name_is_refused_and_nothing_changes() {
     let world = World::new();
-    let gateway = world.sole_gateway(1);
+    let gateway = world.exclusive_gateway(1);
     gateway.create(world.owner, Some("one")).await;
     let two = gateway.create(world.owner, Some("two")).await;
     let refused = gateway.catalog.update(two.document.id, rename_to(Some("ONE"))).await;

@@ -20,7 +20,7 @@ pub struct Host {
     #[allow(dead_code, reason = "not every suite that includes this file wants it")]
     pub users: Arc<Users>,
     pub gateway: Gateway,
-    pub upkeep: RunSupervision,
+    pub reconciler: RunSupervision,
 }
 
 impl Host {
@@ -42,8 +42,8 @@ impl Host {
         let options = CatalogOptions { cache, clock_guard: Some(guard), ..CatalogOptions::default() };
         let gateway = world.gateway_with(objects, seed, &options);
         let runs = Arc::new(runs);
-        let upkeep = RunSupervision::new(runs.clone(), gateway.catalog.clone(), tokens.clone());
-        Self { runs, tokens, users, gateway, upkeep }
+        let reconciler = RunSupervision::new(runs.clone(), gateway.catalog.clone(), tokens.clone());
+        Self { runs, tokens, users, gateway, reconciler }
     }
 
     pub async fn start(&self, world: &World, store: &StoreSnapshot) -> Result<Run, RunsError> {
@@ -71,8 +71,8 @@ impl Host {
 
     /// Processes due items; failures are ignored.
     pub async fn work(&self) {
-        let _ = self.upkeep.run_once().await;
-        let _ = self.upkeep.removal().run_once().await;
+        let _ = self.reconciler.run_once().await;
+        let _ = self.reconciler.removal().run_once().await;
         let _ = self.tokens.delete_ended().await;
     }
 

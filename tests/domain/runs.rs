@@ -130,7 +130,7 @@ async fn items_whose_runs_cannot_be_read_hold_up_no_other_run() {
     }
     let run = host.start(&world, &store).await.expect("a run");
     world.clock.advance(Duration::from_hours(2));
-    assert!(host.upkeep.run_once().await.is_err(), "what failed is told");
+    assert!(host.reconciler.run_once().await.is_err(), "what failed is told");
     assert_eq!(host.runs.get(&run.id).await.expect("a run").status, RunStatus::TimedOut);
     let items = count(world.objects.as_ref(), "larder/runs-due/").await;
     assert_eq!(items, MAX_LIST_KEYS + 10, "they are tried again, later");

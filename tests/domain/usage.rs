@@ -29,7 +29,7 @@ async fn what_two_gateways_counted_adds_up_in_the_document() {
 #[tokio::test]
 async fn counters_show_before_they_are_written_down_and_are_not_counted_twice_after() {
     let world = World::new();
-    let gateway = world.sole_gateway(1);
+    let gateway = world.exclusive_gateway(1);
     let store = gateway.create(world.owner, None).await;
     gateway.put(&store, "a", "value").await.expect("a write");
     assert_eq!(gateway.catalog.activity(&store).stats.write_count, 1);
@@ -41,7 +41,7 @@ async fn counters_show_before_they_are_written_down_and_are_not_counted_twice_af
 #[tokio::test]
 async fn a_flush_of_a_deleted_store_brings_nothing_back() {
     let world = World::new();
-    let gateway = world.sole_gateway(1);
+    let gateway = world.exclusive_gateway(1);
     let store = gateway.create(world.owner, None).await;
     gateway.put(&store, "a", "value").await.expect("a write");
     gateway.catalog.delete(store.document.id).await.expect("a delete");

@@ -64,7 +64,7 @@ fn forwarded_addresses_of_untrusted_peers_are_ignored() {
     let answer = client.send("GET", "/health/live", "", Upload::None).expect("it answers");
     assert_eq!(answer.status, 200);
     let headers = "x-forwarded-for: 203.0.113.9\r\nx-forwarded-proto: https\r\nx-forwarded-host: evil.example\r\n";
-    let (_, made) = ask(program.address, "POST", "/v2/key-value-stores?name=untold", headers);
+    let (_, made) = ask(program.address, "POST", "/v2/key-value-stores?name=unlogged", headers);
     assert!(!made.contains("evil.example"), "{made}");
     let store: serde_json::Value = serde_json::from_str(&made).expect("JSON");
     let path = format!("/v2/key-value-stores/{}", store["data"]["id"].as_str().expect("an id"));

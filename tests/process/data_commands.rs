@@ -127,7 +127,7 @@ fn records_go_in_and_out_by_files_and_streams_and_are_listed_with_size_and_type(
 }
 
 #[test]
-fn what_is_not_there_is_named_and_told_from_other_failures() {
+fn what_does_not_exist_is_named_and_distinguished_from_other_failures() {
     let scene = Scene::new();
     scene.ask(&["store", "create", "pantry"]);
     scene.put(&["put", "pantry", "salt"], b"a pinch");

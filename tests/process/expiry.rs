@@ -19,7 +19,7 @@ const RETENTION: Duration = Duration::from_secs(6);
 const EXACTNESS: Duration = Duration::from_millis(1500);
 
 /// Interval at which a gateway looks for expired stores, plus the time that the removal takes.
-const UPKEEP: Duration = Duration::from_secs(20);
+const RECONCILE_INTERVAL: Duration = Duration::from_secs(20);
 
 /// A store, and how to speak of it.
 struct Store {
@@ -120,7 +120,7 @@ fn stores_live_as_long_as_they_should(serve: &dyn Fn() -> Program, backend: impl
     pause(RETENTION);
     assert_eq!(used.status(&mut client, "/records/first"), 404);
     assert_eq!(saved.status(&mut client, "/records/first"), 200);
-    pause(RETENTION + UPKEEP);
+    pause(RETENTION + RECONCILE_INTERVAL);
     assert!(program.stop().status.success());
     let backend = backend();
     let own = |store: &Store| {

@@ -98,7 +98,7 @@ fn ask(stream: &mut BufReader<Secure>, method: &str, path: &str, body: &[u8]) ->
 }
 
 #[test]
-fn https_is_spoken_and_plain_http_is_told_so() {
+fn https_is_served_and_plain_http_is_rejected() {
     let folder = tempfile::tempdir().expect("a folder");
     let certificate = make_certificate(folder.path());
     let program = Program::start(serving(folder.path(), &["--header-timeout", "2s"]));

@@ -95,7 +95,7 @@ impl Backend {
             let (objects, random) = (Arc::clone(&self.objects), Arc::new(SystemRandom));
             let catalog = Arc::new(Catalog::new(objects, clock.clone(), random, &options));
             for _ in 0..3 {
-                catalog.reconcile_due().await.expect("upkeep");
+                catalog.reconcile_due().await.expect("a run");
                 clock.advance(2 * CatalogOptions::EXPIRY_CONFIRMATION);
             }
         });

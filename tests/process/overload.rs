@@ -22,7 +22,7 @@ fn get(client: &mut Client, path: &str) -> (u16, Option<String>, String) {
 }
 
 #[test]
-fn in_an_overload_some_are_told_to_come_back_and_what_was_begun_is_finished() {
+fn in_an_overload_some_requests_get_503_and_started_ones_finish() {
     let folder = tempfile::tempdir().expect("a folder");
     let program = Program::serve(folder.path(), &["--max-requests", "4"]);
     let path = program.records_of("busy");
@@ -46,7 +46,7 @@ fn in_an_overload_some_are_told_to_come_back_and_what_was_begun_is_finished() {
         assert_eq!(get(&mut program.client(), health).0, 200, "{health}");
     }
     let figures = get(&mut program.client(), "/metrics").2;
-    assert!(figures.contains("\nlarder_requests_turned_away_total 1\n"), "{figures}");
+    assert!(figures.contains("\nlarder_requests_rejected_total 1\n"), "{figures}");
 
     for (at, client) in slow.iter_mut().enumerate() {
         client.write(b"ok").expect("it is sent");
@@ -67,7 +67,7 @@ fn a_request_without_a_record_needs_a_place_whatever_framing_its_body_has() {
     let started = client.send("POST", "/v2/acts/baker/runs", "text/plain", Upload::None).expect("it answers");
     let text = started.text().expect("a body");
     let run = text.split("\"id\":\"").nth(1).and_then(|rest| rest.split('"').next()).expect("a run").to_owned();
-    let turned_away = || {
+    let rejected = || {
         let figures = get(&mut program.client(), "/metrics").2;
         let count = figures.lines().find_map(|line| line.strip_prefix("larder_requests_rejected_total "));
         count.and_then(|count| count.parse::<usize>().ok()).unwrap_or_default()
@@ -80,7 +80,7 @@ fn a_request_without_a_record_needs_a_place_whatever_framing_its_body_has() {
             client
         })
         .collect();
-    until("polls are told to come back", || turned_away() > 0);
+    until("polls are told to come back", || rejected() > 0);
     drop(polls);
     assert!(program.stop().status.success());
 }

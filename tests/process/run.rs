@@ -32,7 +32,7 @@ fn input() -> Vec<u8> {
 fn larder_run(folder: &Path, play: &str, arguments: &[&str]) -> Command {
     let mut command = command(folder, &["run", "--actor", "oven"]);
     command.args(arguments).arg("--").arg(env::current_exe().expect("it has a path"));
-    command.args(["--exact", "run::this_program_is_an_actor_when_it_is_told_to", "--nocapture"]);
+    command.args(["--exact", "run::this_program_is_an_actor_if_requested", "--nocapture"]);
     command.env(PLAYS, play).env("LARDER_TOKEN", TOKEN);
     command.envs([("AWS_ACCESS_KEY_ID", "a"), ("AWS_SECRET_ACCESS_KEY", "b"), ("AWS_SESSION_TOKEN", "c")]);
     // Nothing listens there: a Larder that a developer runs on this machine is not for the tests.
@@ -73,7 +73,7 @@ fn data(client: &mut Client, path: &str) -> Value {
 
 #[test]
 #[expect(clippy::disallowed_methods, reason = "an Actor exits with a code")]
-fn this_program_is_an_actor_when_it_is_told_to() {
+fn this_program_is_an_actor_if_requested() {
     let Ok(mut play) = env::var(PLAYS) else { return };
     if variable("ACTOR_INPUT_KEY") == "INPUT-METAMORPH-1" {
         "mirror".clone_into(&mut play);

@@ -16,7 +16,7 @@ use crate::{
 const MAX_START: Duration = Duration::from_secs(1);
 
 /// Returns a program whose only setting is a free port, in an empty folder.
-fn untold(folder: &Path) -> Program {
+fn start_unconfigured(folder: &Path) -> Program {
     let mut command = command(folder, &["serve"]);
     command.env("LARDER_LISTEN", "127.0.0.1:0");
     Program::start(command)
@@ -25,7 +25,7 @@ fn untold(folder: &Path) -> Program {
 #[test]
 fn a_first_start_needs_nothing_and_shows_a_token_once() {
     let folder = tempfile::tempdir().expect("a folder");
-    let program = untold(folder.path());
+    let program = start_unconfigured(folder.path());
     let kept = folder::data(folder.path()).join("admin-token");
     let token = fs::read_to_string(&kept).expect("the token is kept").trim().to_owned();
     assert!(token.starts_with("larder_") && token.len() == 43, "{token}");
@@ -40,7 +40,7 @@ fn a_first_start_needs_nothing_and_shows_a_token_once() {
     assert!(said.contains(&format!("http://{address}")), "{said}");
     assert!(!ended.stderr.contains(&token), "{}", ended.stderr);
 
-    let program = untold(folder.path());
+    let program = start_unconfigured(folder.path());
     assert_eq!(stores(&program, &token), 200);
     let ended = program.stop();
     let said = ended.stdout.join("\n");
@@ -50,7 +50,7 @@ fn a_first_start_needs_nothing_and_shows_a_token_once() {
 #[test]
 fn a_given_token_is_the_only_one() {
     let folder = tempfile::tempdir().expect("a folder");
-    let program = untold(folder.path());
+    let program = start_unconfigured(folder.path());
     program.stop();
     let kept = fs::read_to_string(folder::data(folder.path()).join("admin-token")).expect("it is kept");
     let mut command = command(folder.path(), &["serve", "--listen", "127.0.0.1:0"]);
@@ -65,7 +65,7 @@ fn a_given_token_is_the_only_one() {
 #[test]
 fn health_says_live_and_ready() {
     let folder = tempfile::tempdir().expect("a folder");
-    let program = untold(folder.path());
+    let program = start_unconfigured(folder.path());
     let mut client = program.client();
     for (path, status) in [("/health/live", "live"), ("/health/ready", "ready")] {
         let answer = client.send("GET", path, "text/plain", Upload::None).expect("it answers");

@@ -57,7 +57,7 @@ async fn every_request_is_counted_with_what_its_head_says() {
 }
 
 #[tokio::test]
-async fn requests_that_come_in_one_piece_are_told_apart() {
+async fn pipelined_requests_are_separated() {
     let tiny = Tiny::start().await;
     let proxy = Proxy::before(&tiny.endpoint()).await;
     let mut stream = connect(&proxy.endpoint()).await.unwrap();

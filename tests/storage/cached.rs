@@ -199,7 +199,7 @@ async fn those_who_joined_a_reader_who_left_read_by_themselves() {
     world.release();
     assert_eq!(second.await.unwrap().unwrap(), value(1, 1000));
     read(world.store.as_ref(), "a").await.unwrap();
-    assert_eq!(world.gets(), 3, "it was nobody's, and is read once more to be kept");
+    assert_eq!(world.gets(), 3, "it was not cached, and is read once more to be cached");
 }
 
 #[tokio::test]

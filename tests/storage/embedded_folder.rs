@@ -105,7 +105,7 @@ async fn a_folder_that_lacks_a_part_is_refused_and_left_alone() {
 }
 
 #[tokio::test]
-async fn a_damaged_index_is_told_from_a_missing_one() {
+async fn a_damaged_index_is_distinguished_from_a_missing_one() {
     let folder = filled().await;
     fs::write(folder.path().join("index.sqlite"), value(3, 100_000)).unwrap();
     let refused = open(folder.path()).unwrap_err();

@@ -189,7 +189,7 @@ async fn conditions_that_do_not_hold_are_not_relied_on() {
 }
 
 #[tokio::test]
-async fn a_check_without_an_end_is_told_as_such() {
+async fn a_check_without_an_end_is_reported_as_timed_out() {
     let memory = MemoryStore::new(Arc::new(SystemClock));
     let clock = ManualClock::new(Timestamp::from_millis(0));
     let random = SeededRandom::new(1);

@@ -47,7 +47,7 @@ struct Parts {
     clock: Arc<ShiftedClock>,
     catalog: Arc<Catalog>,
     ledger: Arc<CostLedger>,
-    run_upkeep: Arc<RunSupervision>,
+    run_reconciler: Arc<RunSupervision>,
     tokens: Arc<Tokens>,
     errands: Option<Arc<Errands>>,
 }
@@ -148,7 +148,7 @@ impl Larder {
         };
         let runs = Runs::new(measured.clone(), clock.clone(), random.clone(), guard, RunOptions::default());
         let runs = Arc::new(runs);
-        let run_upkeep = Arc::new(RunSupervision::new(runs.clone(), catalog.clone(), tokens.clone()));
+        let run_reconciler = Arc::new(RunSupervision::new(runs.clone(), catalog.clone(), tokens.clone()));
         let parts = ApiParts {
             catalog: catalog.clone(),
             records: Arc::new(records),
@@ -172,7 +172,7 @@ impl Larder {
             None => api,
         };
         let address = serve(api);
-        Self(Arc::new(Parts { address, objects, measured, clock, catalog, ledger, run_upkeep, tokens, errands }))
+        Self(Arc::new(Parts { address, objects, measured, clock, catalog, ledger, run_reconciler, tokens, errands }))
     }
 
     /// Reports the use of stores to the leader, as a job does now and then. Returns the number of stores.
@@ -215,18 +215,18 @@ impl Larder {
     }
 
     /// Processes due items of stores, as a job does now and then.
-    pub(crate) async fn upkeep(&self) {
+    pub(crate) async fn reconcile_stores(&self) {
         self.0.catalog.reconcile_due().await.expect("what is due is done");
     }
 
     /// Processes due items of runs, as a job does now and then.
-    pub(crate) async fn run_upkeep(&self) {
-        self.0.run_upkeep.run_once().await.expect("what is due is done");
-        self.0.run_upkeep.removal().run_once().await.expect("what is due is done");
+    pub(crate) async fn reconcile_runs(&self) {
+        self.0.run_reconciler.run_once().await.expect("what is due is done");
+        self.0.run_reconciler.removal().run_once().await.expect("what is due is done");
     }
 
     /// Writes the last use of tokens, and deletes the remains of expired ones, as jobs do now and then.
-    pub(crate) async fn token_upkeep(&self) {
+    pub(crate) async fn flush_and_expire_tokens(&self) {
         self.0.tokens.flush_uses().await.expect("uses are written down");
         self.0.tokens.delete_ended().await.expect("what is left is deleted");
     }

@@ -29,7 +29,7 @@ pub const ADMIN: &str = "larder_0123456789abcdefghijklmnopqrst3j70pI";
 pub struct Gateway {
     api: Api,
     tokens: Arc<Tokens>,
-    run_upkeep: RunSupervision,
+    run_reconciler: RunSupervision,
 }
 
 /// An answer.
@@ -66,7 +66,7 @@ impl Gateway {
         let guard = Arc::new(ClockGuard::trusting(clock.clone()));
         let options = RunOptions::default();
         let runs = Arc::new(Runs::new(objects.clone(), clock.clone(), random.clone(), guard.clone(), options));
-        let run_upkeep = RunSupervision::new(runs.clone(), catalog.clone(), tokens.clone());
+        let run_reconciler = RunSupervision::new(runs.clone(), catalog.clone(), tokens.clone());
         let apart = Arc::new(MemoryStore::new(clock.clone()));
         let clock_records = ClockRecords::open(apart, guard, false).await.expect("a record");
         let parts = ApiParts {
@@ -86,7 +86,7 @@ impl Gateway {
             tracer: None,
             clock,
         };
-        Self { api: Api::new(ApiOptions::default(), parts, random.as_ref()), tokens, run_upkeep }
+        Self { api: Api::new(ApiOptions::default(), parts, random.as_ref()), tokens, run_reconciler }
     }
 
     /// Asks with the admin's token.
@@ -118,7 +118,7 @@ impl Gateway {
     /// Does what jobs do about tokens and runs.
     pub async fn do_jobs(&self) {
         self.tokens.flush_uses().await.expect("uses are written down");
-        self.run_upkeep.run_once().await.expect("what is due about runs is done");
+        self.run_reconciler.run_once().await.expect("what is due about runs is done");
         self.tokens.delete_ended().await.expect("what is left of tokens is deleted");
     }
 }

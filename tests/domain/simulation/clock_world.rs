@@ -115,7 +115,7 @@ pub struct Gateway {
     pub users: Arc<Users>,
     pub tokens: Arc<Tokens>,
     pub runs: Arc<Runs>,
-    pub run_upkeep: Arc<RunSupervision>,
+    pub run_reconciler: Arc<RunSupervision>,
     pub is_stopped: Arc<AtomicBool>,
     pub sleeps_until: Arc<Mutex<Duration>>,
 }
@@ -186,7 +186,7 @@ impl World {
         let runs = Runs::new(self.objects.clone(), clock, random, guard, RunOptions::default());
         let runs = Arc::new(runs);
         Gateway {
-            run_upkeep: Arc::new(RunSupervision::new(runs.clone(), catalog.clone(), tokens.clone())),
+            run_reconciler: Arc::new(RunSupervision::new(runs.clone(), catalog.clone(), tokens.clone())),
             users,
             tokens,
             runs,
@@ -214,7 +214,7 @@ impl World {
         let gateways = self.gateways();
         let chosen = usize::try_from(self.rng.below(gateways.len() as u64)).expect("it is small");
         let gateway = gateways[chosen].clone();
-        let is_asleep = *gateway.sleeps_until.lock().expect("nobody panicked") > self.time.monotonic();
+        let is_asleep = *gateway.sleeps_until.lock().expect("no thread panicked") > self.time.monotonic();
         let is_stopped = gateway.is_stopped.load(Ordering::SeqCst);
         drop(gateways);
         if is_asleep || is_stopped {
@@ -233,7 +233,7 @@ impl World {
     }
 
     pub fn complain(&self, what: &'static str) {
-        self.wrong.lock().expect("nobody panicked").insert(what);
+        self.wrong.lock().expect("no thread panicked").insert(what);
     }
 
     /// Returns `true` if the document of a store exists, and is no tombstone.

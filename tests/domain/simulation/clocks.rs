@@ -48,14 +48,14 @@ pub async fn reconciler_task(world: Arc<World>, gateway: Gateway) {
         if gateway.is_stopped.load(Ordering::SeqCst) {
             return;
         }
-        if *gateway.sleeps_until.lock().expect("nobody panicked") > world.time.monotonic() {
+        if *gateway.sleeps_until.lock().expect("no thread panicked") > world.time.monotonic() {
             continue;
         }
         gateway.sync_clock(&world.date);
         gateway.clock_records.sync().await.expect("the object store answers");
         gateway.catalog.reconcile_due().await.expect("the object store answers");
-        gateway.run_upkeep.run_once().await.expect("the object store answers");
-        gateway.run_upkeep.removal().run_once().await.expect("the object store answers");
+        gateway.run_reconciler.run_once().await.expect("the object store answers");
+        gateway.run_reconciler.removal().run_once().await.expect("the object store answers");
     }
 }
 
@@ -167,7 +167,7 @@ async fn crasher(world: Arc<World>) {
         Trouble::SleepsAtNight => loop {
             world.time.sleep(HOUR * 4).await;
             let until = world.time.monotonic() + HOUR * 20;
-            *world.gateways()[0].sleeps_until.lock().expect("nobody panicked") = until;
+            *world.gateways()[0].sleeps_until.lock().expect("no thread panicked") = until;
             world.time.sleep(HOUR * 20).await;
         },
     }
@@ -187,7 +187,7 @@ fn run(seed: u64, scenario: Scenario) -> BTreeSet<&'static str> {
             tokio::spawn(actor(world.clone()));
         }
         world.time.run(END).await;
-        world.wrong.lock().expect("nobody panicked").clone()
+        world.wrong.lock().expect("no thread panicked").clone()
     })
 }
 

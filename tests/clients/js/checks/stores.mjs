@@ -76,7 +76,7 @@ export const stores = {
     async 'an absent store is undefined, and so is a bare name'(bench) {
         const name = bench.name('bare');
         await bench.open(name);
-        for (const address of [ABSENT, name, `~${bench.name('nobody')}`]) {
+        for (const address of [ABSENT, name, `~${bench.name('absent')}`]) {
             assert.equal(await bench.client.keyValueStore(address).get(), undefined, address);
         }
     },
@@ -125,7 +125,7 @@ export const stores = {
         await refused(bench.client.keyValueStore(ABSENT).update({ title: 'x' }), 404, 'record-not-found');
     },
 
-    async 'list pages, turns round, and holds unnamed stores only when asked'(bench) {
+    async 'lists are paged, reversible, and hold unnamed stores on request'(bench) {
         const made = [];
         for (let i = 0; i < 3; i += 1) made.push((await bench.open(bench.name('list'))).id);
         const unnamed = (await bench.open()).id;

@@ -110,7 +110,7 @@ async def a_wrong_update_is_refused_and_changes_nothing(bench: Bench) -> None:
     await refused(lambda: bench.at(ABSENT).update(title='x'), 404, 'record-not-found')
 
 
-async def list_pages_turns_round_and_holds_unnamed_stores_only_when_asked(bench: Bench) -> None:
+async def lists_are_paged_reversible_and_hold_unnamed_stores_on_request(bench: Bench) -> None:
     made = [(await bench.open(bench.name('list'))).id for _ in range(3)]
     unnamed = (await bench.open()).id
 
@@ -175,7 +175,7 @@ CHECKS = [
     update_renames_and_an_absent_name_changes_nothing,
     a_title_long_enough_to_be_sent_compressed_arrives,
     a_wrong_update_is_refused_and_changes_nothing,
-    list_pages_turns_round_and_holds_unnamed_stores_only_when_asked,
+    lists_are_paged_reversible_and_hold_unnamed_stores_on_request,
     iterating_over_more_than_a_thousand_stores_yields_each_once,
     iterating_with_no_limit_ends,
     a_removed_store_is_gone_at_once_and_removing_it_again_is_well,

@@ -18,7 +18,7 @@ checks![
     update_changes_title_and_access_and_leaves_the_rest,
     update_gives_a_new_name_takes_it_away_and_gives_it_back,
     a_wrong_update_is_refused_and_changes_nothing,
-    list_pages_turns_round_and_holds_unnamed_stores_only_when_asked,
+    lists_are_paged_reversible_and_hold_unnamed_stores_on_request,
     iterating_over_more_than_a_thousand_stores_yields_each_once,
     a_removed_store_is_gone_at_once_and_removing_it_again_is_well,
 ];
@@ -118,7 +118,7 @@ async fn a_wrong_update_is_refused_and_changes_nothing(bench: Bench) -> Outcome 
     Ok(())
 }
 
-async fn list_pages_turns_round_and_holds_unnamed_stores_only_when_asked(bench: Bench) -> Outcome {
+async fn lists_are_paged_reversible_and_hold_unnamed_stores_on_request(bench: Bench) -> Outcome {
     let mut newest_first = Vec::new();
     for _ in 0..3 {
         newest_first.insert(0, bench.open(Some(&name("list"))).await?.id);

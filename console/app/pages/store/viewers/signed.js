@@ -4,6 +4,7 @@ import { signedPath } from '../../../calls/records.js';
 import { viewLink } from '../../../calls/stores.js';
 import { Failure, Loading } from '../../../components/states.js';
 import { useLoad } from '../../../load.js';
+import { html } from '../../../view.js';
 
 /**
  * Props of every viewer.
