@@ -50,7 +50,7 @@ pub fn refusal(bytes: &[u8]) {
     let _ = refusal.into_error(&ErrorContext::new("http://minio:9000".to_owned(), "b".to_owned()));
 }
 
-/// Checks that only our validators return the vendor's, and that the parts of an address come back from it.
+/// Checks that only our `ETag`s have a vendor's part, and that the parts of an address come back from it.
 pub fn validator(bytes: &[u8]) {
     let Ok(text) = std::str::from_utf8(bytes) else { return };
     let vendor = unquote(text);

@@ -43,7 +43,7 @@ impl Bucket {
         let context = self.transport.context();
         let mut request = Request::new("GET", None);
         request.query = query(&[("list-type", "2"), ("max-keys", "1"), ("prefix", &self.options.prefix)]);
-        let response = match self.transport.try_send(request, RetrySafety::Idempotent).await? {
+        let response = match self.transport.send_raw(request, RetrySafety::Idempotent).await? {
             Ok(response) => response,
             Err(error) if error.code == "NoSuchBucket" => return Ok(false),
             Err(error) if error.status == 404 && !error.is_not_s3() => return Ok(false),

@@ -91,7 +91,7 @@ impl ControlPlane {
     pub async fn create_bucket(&self) -> Result<()> {
         let is_aws = self.resolver.endpoint().is_none();
         let created = self.call(|location| {
-            // AWS requires the name of every region except its first; others refuse unknown names.
+            // AWS requires the name of every region except its first; others reject unknown names.
             let constraint = Some(location.region.as_str()).filter(|region| is_aws && *region != "us-east-1");
             let configuration = constraint.map(|region| {
                 let region = BucketLocationConstraint::from(region);

@@ -1,4 +1,4 @@
-//! Capabilities of an object store, detected by a probe: vendors answer `200` to conditions that they do not know.
+//! Capabilities of an object store, detected by a probe: vendors respond `200` to conditions that they do not know.
 //!
 //! The probe is concurrent where necessary: some servers check conditions in sequence and ignore them when several
 //! writers come at once. A probe proves nothing about a cluster of many nodes, so a setting can override each finding.
@@ -70,7 +70,7 @@ pub struct Capabilities {
     /// True if preconditions of completing a multipart upload are honoured.
     #[serde(rename = "conditionalMultipartCompletions")]
     pub conditional_completions: bool,
-    /// True if ETags in conditions are quoted, as RFC 9110 requires. (Ceph RGW 16 accepts only unquoted ones.)
+    /// True if `ETag`s in conditions are quoted, as RFC 9110 requires. (Ceph RGW 16 accepts only unquoted ones.)
     pub quoted_etags: bool,
     /// True if objects come back in the content encoding in which they were stored.
     pub content_encodings: bool,

@@ -60,7 +60,7 @@ pub struct S3Options {
     pub conditional_writes: Option<bool>,
     /// Override: whether deletes may be conditional.
     pub conditional_deletes: Option<bool>,
-    /// Override: whether ETags in conditions are quoted.
+    /// Override: whether `ETag`s in conditions are quoted.
     pub quoted_etags: Option<bool>,
 }
 
@@ -203,9 +203,9 @@ impl S3Store {
     async fn ensure_bucket(&self) -> std::result::Result<(), OpenError> {
         let bucket = self.bucket();
         let name = || bucket.transport.bucket().to_owned();
-        let refuse = |source: Error| OpenError::Bucket { bucket: name(), source };
-        if !bucket.exists().await.map_err(refuse)? {
-            bucket.control.create_bucket().await.map_err(refuse)?;
+        let bucket_error = |source: Error| OpenError::Bucket { bucket: name(), source };
+        if !bucket.exists().await.map_err(bucket_error)? {
+            bucket.control.create_bucket().await.map_err(bucket_error)?;
             tracing::info!(bucket = name(), "bucket created");
         }
         Ok(())

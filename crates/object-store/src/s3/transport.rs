@@ -128,7 +128,7 @@ impl Transport {
         &self.credentials
     }
 
-    /// Returns the name of the object store in messages.
+    /// Returns the context of error messages.
     pub fn context(&self) -> &ErrorContext {
         &self.context
     }
@@ -140,11 +140,11 @@ impl Transport {
 
     /// Sends a request until it gets a response that a retry would not change.
     pub async fn send(&self, request: Request<'_>, safety: RetrySafety) -> Result<Response> {
-        self.try_send(request, safety).await?.map_err(|error| error.into_error(&self.context))
+        self.send_raw(request, safety).await?.map_err(|error| error.into_error(&self.context))
     }
 
-    /// Sends a request like [`Transport::send`], but returns an error response as it is.
-    pub async fn try_send(
+    /// Sends a request like [`Transport::send`], but returns an error response unmapped.
+    pub async fn send_raw(
         &self,
         mut request: Request<'_>,
         safety: RetrySafety,
@@ -154,7 +154,7 @@ impl Transport {
         let (mut attempt, mut redirects, mut is_reloaded) = (1, 0, false);
         loop {
             let credentials = self.credentials.get().await?;
-            // An attempt that only followed a redirect, or used new keys, counts as well.
+            // An attempt that only followed a redirect, or used new credentials, counts as well.
             let number = attempt + redirects + u32::from(is_reloaded);
             let failure = match self.attempt(&mut request, &location, &credentials, number).await? {
                 Ok(response) => return Ok(Ok(response)),
@@ -264,7 +264,7 @@ impl Transport {
         }
     }
 
-    /// Returns where to send the next attempt, if the response is a redirect, names another region, or refuses a wrong
+    /// Returns where to send the next attempt, if the response is a redirect, names another region, or rejects a wrong
     /// signing time.
     async fn follow_redirect(
         &self,
@@ -277,9 +277,9 @@ impl Transport {
             return Some(Arc::clone(from));
         }
         let other_region = error.region.as_ref().filter(|region| **region != from.region);
-        let is_elsewhere = matches!(error.status, 301 | 302 | 307 | 308);
+        let is_redirect = matches!(error.status, 301 | 302 | 307 | 308);
         let is_misaddressed = matches!(error.status, 400 | 403) && error.code != "AccessDenied";
-        if !(is_elsewhere || is_misaddressed && other_region.is_some()) {
+        if !(is_redirect || is_misaddressed && other_region.is_some()) {
             return None;
         }
         if let Some(region) = other_region {

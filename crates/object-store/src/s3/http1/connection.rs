@@ -223,15 +223,15 @@ impl TlsRoots {
             tracing::warn!(%error, "cannot read some of the TLS root certificates of this system");
         }
         if let Some(path) = file {
-            let refuse = |message: String| TlsRootsError::File { path: path.to_owned(), message };
+            let invalid_file = |message: String| TlsRootsError::File { path: path.to_owned(), message };
             let mut count = 0;
-            for certificate in CertificateDer::pem_file_iter(path).map_err(|error| refuse(error.to_string()))? {
-                let certificate = certificate.map_err(|error| refuse(error.to_string()))?;
-                roots.add(certificate).map_err(|error| refuse(error.to_string()))?;
+            for certificate in CertificateDer::pem_file_iter(path).map_err(|error| invalid_file(error.to_string()))? {
+                let certificate = certificate.map_err(|error| invalid_file(error.to_string()))?;
+                roots.add(certificate).map_err(|error| invalid_file(error.to_string()))?;
                 count += 1;
             }
             if count == 0 {
-                return Err(refuse("the file has none".to_owned()));
+                return Err(invalid_file("the file has none".to_owned()));
             }
         }
         let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))

@@ -1,6 +1,6 @@
 //! One request and the head of its response, over one connection.
 //!
-//! It sends and receives at the same time: a server may respond before it has received the whole body (to refuse it).
+//! It sends and receives at the same time: a server may respond before it has received the whole body (to reject it).
 //! Then the rest is not sent and the connection is not reused. An error tells which part of the request was sent.
 
 use std::{

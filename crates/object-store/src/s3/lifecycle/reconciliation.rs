@@ -58,7 +58,7 @@ const MIN_TRANSITION_SIZE_HEADER: &str = "x-amz-transition-default-minimum-objec
 /// Reconciler of lifecycle rules. It remembers rules that the object store cannot represent until a restart.
 #[derive(Debug, Clone, Default)]
 pub struct RuleReconciler {
-    refused: Arc<Mutex<Option<UnfitRules>>>,
+    unfit_rules: Arc<Mutex<Option<UnfitRules>>>,
 }
 
 impl RuleReconciler {
@@ -70,13 +70,13 @@ impl RuleReconciler {
         objects: &dyn ObjectStore,
         wanted: &WantedRules,
     ) -> Result<Reconciled, LifecycleError> {
-        let mut refused = self.refused.lock().await;
-        if let Some(unfit) = refused.as_ref() {
+        let mut unfit_rules = self.unfit_rules.lock().await;
+        if let Some(unfit) = unfit_rules.as_ref() {
             return Err(unfit.clone().into());
         }
         let outcome = Reconciliation { bucket, objects, wanted }.run().await;
         if let Err(LifecycleError::Unfit(unfit)) = &outcome {
-            *refused = Some(unfit.clone());
+            *unfit_rules = Some(unfit.clone());
         }
         outcome
     }

@@ -184,8 +184,8 @@ mod tests {
         let mut texts: Vec<_> = own.wanted.iter().map(|(text, _)| text.clone()).collect();
         texts.extend([TAGGED, SIZED].map(str::to_owned));
         let sent = Document::from_rules(&texts).expect("a document");
-        let said = sent.text().expect("rules").replace(old, new);
-        compare(&sent, &Document::parse(said).expect("a document"), own)
+        let stored = sent.text().expect("rules").replace(old, new);
+        compare(&sent, &Document::parse(stored).expect("a document"), own)
     }
 
     #[test]
