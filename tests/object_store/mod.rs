@@ -9,7 +9,7 @@ use larder::{
         s3::{Capabilities, S3Options, S3Store},
         single_writer::SoleWriter,
     },
-    telemetry::Ledger,
+    telemetry::CostLedger,
 };
 use tokio::sync::OnceCell;
 
@@ -24,7 +24,7 @@ pub(crate) async fn open() -> Arc<dyn ObjectStore> {
 
 /// The same; its calls are charged in `ledger`.
 #[allow(dead_code, reason = "not every suite that includes this file wants it")]
-pub(crate) async fn open_with_ledger(ledger: Arc<Ledger>) -> Arc<dyn ObjectStore> {
+pub(crate) async fn open_with_ledger(ledger: Arc<CostLedger>) -> Arc<dyn ObjectStore> {
     let (store, found) = open_own(own_options(), ledger).await;
     if found.conditional_writes { store } else { Arc::new(SoleWriter::new(store, Arc::new(SystemClock))) }
 }
@@ -37,7 +37,7 @@ pub(crate) async fn open_with(change: impl FnOnce(&mut S3Options)) -> (Arc<S3Sto
     open_own(options, Arc::default()).await
 }
 
-async fn open_own(own: S3Options, ledger: Arc<Ledger>) -> (Arc<S3Store>, &'static Capabilities) {
+async fn open_own(own: S3Options, ledger: Arc<CostLedger>) -> (Arc<S3Store>, &'static Capabilities) {
     let found = CAPABILITIES
         .get_or_init(async || {
             let probed = S3Store::open(options("probe"), Arc::new(SystemClock), Arc::new(SystemRandom)).await;

@@ -13,7 +13,7 @@ use larder::{
     runs::{RunOptions, Runs},
     server::Source,
     storage::{ListOptions, ObjectStore, in_memory::MemoryStore},
-    telemetry::{Ledger, Metrics},
+    telemetry::{CostLedger, Metrics},
 };
 use serde_json::{Value, json};
 
@@ -81,7 +81,7 @@ impl Gateway {
             secrets: Arc::new(Secrets::new(MasterSecret::new("master"))),
             upstream: None,
             metrics: Metrics::default(),
-            ledger: Arc::<Ledger>::default(),
+            ledger: Arc::<CostLedger>::default(),
             since: clock.now(),
             tracer: None,
             clock,

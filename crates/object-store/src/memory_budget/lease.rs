@@ -11,7 +11,7 @@ use std::{
 use bytes::{Bytes, BytesMut};
 use tokio::sync::oneshot;
 
-use larder_runtime::telemetry::work::{CalledBy, called_by};
+use larder_runtime::telemetry::request_context::{self, ClientIdentity};
 
 use crate::body::{BodyError, ByteStream};
 
@@ -36,7 +36,7 @@ pub struct Lease(Arc<Held>);
 #[derive(Debug)]
 struct Held {
     budget: Arc<MemoryBudget>,
-    caller: CalledBy,
+    caller: ClientIdentity,
     ticket: u64,
     /// Bytes held, including the free ones.
     needed: AtomicU64,
@@ -60,7 +60,7 @@ impl MemoryBudget {
         let rate = Mutex::new(Rate { since: self.clock().monotonic(), bytes: 0 });
         Lease(Arc::new(Held {
             budget: Arc::clone(self),
-            caller: called_by(),
+            caller: request_context::client(),
             ticket: self.ticket(),
             needed: AtomicU64::new(0),
             charged: AtomicU64::new(0),
@@ -266,8 +266,8 @@ mod tests {
     use larder_runtime::{
         clock::{ManualClock, Timestamp},
         telemetry::{
-            Ledger,
-            work::{CalledBy, Work, is_called_by},
+            CostLedger,
+            request_context::{ClientIdentity, RequestContext, set_client},
         },
     };
 
@@ -281,11 +281,11 @@ mod tests {
     /// Returns a lease of the caller with this name.
     async fn lease_of(budget: &Arc<MemoryBudget>, name: &str) -> Lease {
         let mut leased = pin!(async {
-            is_called_by(CalledBy::User(larder_runtime::telemetry::Party::named(name).expect("a name")));
+            set_client(ClientIdentity::User(larder_runtime::telemetry::CostOwner::from_name(name).expect("a name")));
             budget.lease()
         });
-        let work = Work::new(http::HeaderValue::from_static("a-1"), Arc::<Ledger>::default(), None);
-        work.around(leased.as_mut()).await
+        let context = RequestContext::new(http::HeaderValue::from_static("a-1"), Arc::<CostLedger>::default(), None);
+        context.scope(leased.as_mut()).await
     }
 
     /// Returns whether a lease is granted `bytes` more at once.

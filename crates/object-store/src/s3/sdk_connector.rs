@@ -100,7 +100,7 @@ fn translate(request: &HttpRequest, is_billed: bool) -> Result<(Endpoint, Http1R
     head.push_str("\r\n");
     let body = RequestBody::Bytes(Bytes::copy_from_slice(body));
     let is_head = request.method() == "HEAD";
-    let class = is_billed.then(|| CallClass::of_request(request.method(), uri.query().unwrap_or_default()));
+    let class = is_billed.then(|| CallClass::for_request(request.method(), uri.query().unwrap_or_default()));
     let attempt = attempt_number(request.headers().get("amz-sdk-request"));
     Ok((endpoint, Http1Request { head: head.into(), body, awaits_continue: false, is_head, class, attempt }))
 }

@@ -23,7 +23,7 @@ use std::sync::{
 use base64::{Engine, prelude::BASE64_STANDARD};
 use md5::{Digest, Md5};
 
-use larder_runtime::telemetry::work::{Commission, carry_out, commission};
+use larder_runtime::telemetry::request_context::{self, ContextHandle};
 
 use super::{
     bucket::Bucket,
@@ -192,7 +192,13 @@ impl Upload<'_> {
             content_encoding: self.attributes.content_encoding.as_deref(),
         };
         let id = self.bucket.control.create_upload(&upload, &self.bucket.options).await?;
-        Ok(MultipartUpload { upload: self, id, sent: Vec::new(), is_completed: false, commission: commission() })
+        Ok(MultipartUpload {
+            upload: self,
+            id,
+            sent: Vec::new(),
+            is_completed: false,
+            context: request_context::current(),
+        })
     }
 }
 
@@ -203,7 +209,7 @@ struct MultipartUpload<'a> {
     sent: Vec<UploadedPart>,
     is_completed: bool,
     /// The request context for the abort.
-    commission: Option<Commission>,
+    context: Option<ContextHandle>,
 }
 
 impl MultipartUpload<'_> {
@@ -271,6 +277,6 @@ impl Drop for MultipartUpload<'_> {
                 tracing::warn!(%error, "cannot abort a multipart upload; retrying in a day");
             }
         };
-        let _detached = self.upload.bucket.tasks.spawn(carry_out(self.commission.take(), abort));
+        let _detached = self.upload.bucket.tasks.spawn(request_context::with_context(self.context.take(), abort));
     }
 }

@@ -16,7 +16,7 @@ use tokio_util::task::TaskTracker;
 use larder_runtime::{
     clock::Clock,
     network::{Proxies, Proxy, connect},
-    telemetry::{CallClass, Ledger, Tab, shown_path},
+    telemetry::{CallClass, CallCost, CostLedger, shown_path},
 };
 
 use super::{
@@ -35,7 +35,7 @@ pub struct Http1Client {
     proxies: Arc<Proxies>,
     clock: Arc<dyn Clock>,
     /// Ledger for the cost of calls of the object store.
-    ledger: Arc<Ledger>,
+    ledger: Arc<CostLedger>,
     pool: Arc<Pool>,
     tasks: TaskTracker,
     is_pruned: AtomicBool,
@@ -48,7 +48,7 @@ impl Http1Client {
         roots: TlsRoots,
         proxies: Arc<Proxies>,
         clock: Arc<dyn Clock>,
-        ledger: Arc<Ledger>,
+        ledger: Arc<CostLedger>,
     ) -> Self {
         let pool = Arc::new(Pool::new(timeouts.idle));
         let (tasks, is_pruned) = (TaskTracker::new(), AtomicBool::new(false));
@@ -74,7 +74,7 @@ impl Http1Client {
             // Boxed, since it is rare: otherwise each request's future would be as large as that of connecting.
             None => Box::pin(self.connect(endpoint)).await?,
         };
-        let mut tab = request.class.map(|class| Tab::open(&self.ledger, class));
+        let mut call_cost = request.class.map(|class| CallCost::start(&self.ledger, class));
         let head = match &connection.proxy {
             Some(proxy) => for_proxy(&request.head, endpoint, proxy),
             None => request.head.clone(),
@@ -85,18 +85,19 @@ impl Http1Client {
             head,
             &mut request.body,
             request.awaits_continue,
-            tab.as_mut(),
+            call_cost.as_mut(),
         );
         let outcome = exchange.run().await;
-        if let Some(tab) = tab.take_if(|_| matches!(&outcome, Err(error) if error.phase() == Phase::Unsent)) {
-            tab.waive();
+        if let Some(call_cost) = call_cost.take_if(|_| matches!(&outcome, Err(error) if error.phase() == Phase::Unsent))
+        {
+            call_cost.cancel();
         }
         let (head, is_sent) = outcome?;
         let framing = head.framing(request.is_head)?;
         let is_kept = is_sent && head.keeps_connection() && !framing.may_close();
         self.prune_in_time();
         let shared = (&self.pool, &self.clock);
-        Ok(Response::new(head, framing, connection, is_kept, self.timeouts.stall, shared, tab))
+        Ok(Response::new(head, framing, connection, is_kept, self.timeouts.stall, shared, call_cost))
     }
 
     async fn connect(&self, endpoint: &Endpoint) -> Result<Connection, Http1Error> {

@@ -11,7 +11,7 @@ use std::{
 use bytes::{Bytes, BytesMut};
 use futures_util::Stream;
 
-use larder_runtime::{clock::Clock, telemetry::Tab};
+use larder_runtime::{clock::Clock, telemetry::CallCost};
 
 use super::{
     connection::{Connection, Pool},
@@ -39,7 +39,7 @@ struct ResponseBody {
     pool: Arc<Pool>,
     clock: Arc<dyn Clock>,
     /// Cost of the call, if it is accounted.
-    tab: Option<Tab>,
+    call_cost: Option<CallCost>,
 }
 
 impl Response {
@@ -51,12 +51,12 @@ impl Response {
         is_kept: bool,
         stall_limit: Duration,
         (pool, clock): (&Arc<Pool>, &Arc<dyn Clock>),
-        tab: Option<Tab>,
+        call_cost: Option<CallCost>,
     ) -> Self {
         let (pool, clock) = (Arc::clone(pool), Arc::clone(clock));
         connection.deadline.reset(stall_limit);
         let connection = Some(connection);
-        let mut body = ResponseBody { connection, framing, is_kept, stall_limit, pool, clock, tab };
+        let mut body = ResponseBody { connection, framing, is_kept, stall_limit, pool, clock, call_cost };
         body.end_if_over();
         Self { head, body }
     }
@@ -105,8 +105,8 @@ impl ResponseBody {
     }
 
     fn count(&mut self, bytes: usize) {
-        if let Some(tab) = &mut self.tab {
-            tab.received(bytes);
+        if let Some(call_cost) = &mut self.call_cost {
+            call_cost.add_received(bytes);
         }
     }
 
