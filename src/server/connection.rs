@@ -18,7 +18,7 @@ use crate::clock::Clock;
 use super::{
     accept::Leaving,
     client_addr::{Networks, Source, has_host},
-    connection_timeouts::{Overdue, Pulse},
+    connection_timeouts::{ConnectionActivity, TimeoutKind},
     handler::{Handler, ReplyBody, RequestBody},
     limits::ServerOptions,
     reject::{NO_TLS, tell},
@@ -53,7 +53,7 @@ pub(super) struct Connections<H> {
 impl<H: Handler> Connections<H> {
     pub(super) fn new(handler: H, clock: Arc<dyn Clock>, options: ServerOptions, surroundings: Surroundings) -> Self {
         let mut protocol = http1::Builder::new();
-        // The pulse enforces timeouts: hyper has one limit for heads and idle connections together, and none for
+        // The activity enforces timeouts: hyper has one limit for heads and idle connections together, and none for
         // bodies. `pipeline_flush` stays off: it copies bodies and costs a hundred megabytes under load.
         protocol
             .header_read_timeout(None)
@@ -64,12 +64,12 @@ impl<H: Handler> Connections<H> {
 
     /// Serves `stream` to its end. Once `drain` is cancelled, the request in flight is the last.
     pub(super) async fn serve(&self, stream: TcpStream, drain: CancellationToken) {
-        let pulse = Arc::new(Pulse::new(Arc::clone(&self.clock), &self.options));
+        let activity = Arc::new(ConnectionActivity::new(Arc::clone(&self.clock), &self.options));
         let peer = stream.peer_addr().ok().map(|peer| peer.ip());
         match &self.surroundings.tls {
-            None => self.speak(stream, pulse, peer, drain).await,
+            None => self.speak(stream, activity, peer, drain).await,
             // Rare, and cheap beside a handshake: boxed to keep the future of other connections small.
-            Some(tls) => Box::pin(self.encrypt(tls, stream, pulse, peer, drain)).await,
+            Some(tls) => Box::pin(self.encrypt(tls, stream, activity, peer, drain)).await,
         }
     }
 
@@ -78,7 +78,7 @@ impl<H: Handler> Connections<H> {
         &self,
         tls: &Tls,
         stream: TcpStream,
-        pulse: Arc<Pulse>,
+        activity: Arc<ConnectionActivity>,
         peer: Option<IpAddr>,
         drain: CancellationToken,
     ) {
@@ -86,56 +86,61 @@ impl<H: Handler> Connections<H> {
             is_tls = tls::is_spoken_on(&stream) => is_tls,
             // A client that has sent nothing yet loses nothing.
             () = drain.cancelled() => return,
-            overdue = pulse.watch() => return log_overdue(overdue),
+            timeout = activity.expired() => return log_timeout(timeout),
         };
         match is_tls {
             Ok(true) => {}
-            Ok(false) => return tell(stream, pulse, NO_TLS).await,
+            Ok(false) => return tell(stream, activity, NO_TLS).await,
             Err(error) => return tracing::debug!(%error, "a client left before it said anything"),
         }
         let accepted = tokio::select! {
             accepted = tls.accept(stream) => accepted,
-            overdue = pulse.watch() => return log_overdue(overdue),
+            timeout = activity.expired() => return log_timeout(timeout),
         };
         match accepted {
-            Ok(stream) => self.speak(Box::new(stream), pulse, peer, drain).await,
+            Ok(stream) => self.speak(Box::new(stream), activity, peer, drain).await,
             Err(error) => tracing::debug!(%error, "no encryption was agreed on"),
         }
     }
 
-    async fn speak<S>(&self, stream: S, pulse: Arc<Pulse>, peer: Option<IpAddr>, drain: CancellationToken)
-    where
+    async fn speak<S>(
+        &self,
+        stream: S,
+        activity: Arc<ConnectionActivity>,
+        peer: Option<IpAddr>,
+        drain: CancellationToken,
+    ) where
         S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     {
-        let socket = TokioIo::new(Socket::new(stream, Arc::clone(&pulse)));
-        let service = service_fn(|request| self.answer(&pulse, peer, request));
+        let socket = TokioIo::new(Socket::new(stream, Arc::clone(&activity)));
+        let service = service_fn(|request| self.answer(&activity, peer, request));
         let mut connection = pin!(self.protocol.serve_connection(socket, service));
         let mut drained = false;
         loop {
-            let overdue = tokio::select! {
+            let timeout = tokio::select! {
                 biased;
                 ended = connection.as_mut() => return log_end(ended),
                 () = drain.cancelled(), if !drained => None,
-                overdue = pulse.watch() => Some(overdue),
+                timeout = activity.expired() => Some(timeout),
             };
-            match overdue {
+            match timeout {
                 // A request that begins at this moment is still answered.
-                None | Some(Overdue::Idle) if !drained => {
+                None | Some(TimeoutKind::Idle) if !drained => {
                     drained = true;
                     connection.as_mut().graceful_shutdown();
                 }
-                overdue => return overdue.map_or((), log_overdue),
+                timeout => return timeout.map_or((), log_timeout),
             }
         }
     }
 
     async fn answer(
         &self,
-        pulse: &Arc<Pulse>,
+        activity: &Arc<ConnectionActivity>,
         peer: Option<IpAddr>,
         request: Request<Incoming>,
     ) -> Result<Response<ReplyBody<H::Body>>, Infallible> {
-        let request = request.map(|body| RequestBody::new(body, Arc::clone(pulse)));
+        let request = request.map(|body| RequestBody::new(body, Arc::clone(activity)));
         let Surroundings { tls, trusted, leaving } = &self.surroundings;
         let scheme = if tls.is_some() { "https" } else { "http" };
         let source = Source::of(peer, request.headers(), &trusted.load(), scheme);
@@ -155,17 +160,17 @@ impl<H: Handler> Connections<H> {
         if leaving.is_announced() {
             reply.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
         }
-        if pulse.is_request_unread() {
+        if activity.is_request_unread() {
             // hyper notices an unread body only between two polls. Yielding lets it drain the bytes that have arrived,
             // or else write `Connection: close` into the head that comes next.
             tokio::task::yield_now().await;
         }
-        Ok(reply.map(|body| ReplyBody::new(body, Arc::clone(pulse))))
+        Ok(reply.map(|body| ReplyBody::new(body, Arc::clone(activity))))
     }
 }
 
-fn log_overdue(overdue: Overdue) {
-    tracing::debug!(reason = overdue.as_str(), "a client took too long");
+fn log_timeout(timeout: TimeoutKind) {
+    tracing::debug!(reason = timeout.as_str(), "a client took too long");
 }
 
 fn log_end(ended: hyper::Result<()>) {

@@ -1,7 +1,7 @@
 //! Timeouts of a connection: what it waits for, and since when.
 //!
-//! The socket and the bodies report their activity; a watch checks it a few times within each limit, so that moving a
-//! byte needs no timer. A timeout may therefore come late by up to a quarter of the shortest limit, never early.
+//! The socket and the bodies report their activity; a watch checks it a few times within each timeout, so that moving a
+//! byte needs no timer. A timeout may therefore come late by up to a quarter of the shortest timeout, never early.
 
 use std::{
     sync::{
@@ -13,17 +13,17 @@ use std::{
 
 use crate::clock::Clock;
 
-use super::limits::ServerOptions;
+use super::timeouts::ServerOptions;
 
 /// Maximum time that an answered connection stays open to read the bytes that the client still sends. Closing with
 /// unread bytes makes the system send a reset, which can overtake the response and make the client lose it.
 const LINGER_TIMEOUT: Duration = Duration::from_secs(15);
 
-/// Number of checks within the shortest limit.
-const LOOKS_PER_LIMIT: u32 = 4;
+/// Number of checks within the shortest timeout.
+const CHECKS_PER_TIMEOUT: u32 = 4;
 
 /// Minimum interval between two checks.
-const SHORTEST_PAUSE: Duration = Duration::from_millis(5);
+const MIN_CHECK_INTERVAL: Duration = Duration::from_millis(5);
 
 /// Bit of `waiting`: the handler waits for bytes of the request's body.
 const RECEIVING: u8 = 1;
@@ -53,7 +53,7 @@ impl Phase {
 
 /// The kind of timeout.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Overdue {
+pub(super) enum TimeoutKind {
     /// No request came.
     Idle,
     /// The request's line and headers did not end.
@@ -64,7 +64,7 @@ pub(super) enum Overdue {
     Lingered,
 }
 
-impl Overdue {
+impl TimeoutKind {
     /// Returns the name in the log.
     pub(super) fn as_str(self) -> &'static str {
         match self {
@@ -78,7 +78,7 @@ impl Overdue {
 
 /// The timeouts of [`ServerOptions`].
 #[derive(Debug, Clone, Copy)]
-struct Limits {
+struct Timeouts {
     header: Duration,
     idle: Duration,
     stall: Duration,
@@ -87,29 +87,29 @@ struct Limits {
 /// The activity of a connection: what it waits for, and since when. Tasks report it one after another as hints: no
 /// order between fields is relied on.
 #[derive(Debug)]
-pub(super) struct Pulse {
+pub(super) struct ConnectionActivity {
     clock: Arc<dyn Clock>,
-    limits: Limits,
+    timeouts: Timeouts,
     phase: AtomicU8,
     waiting: AtomicU8,
     unread: AtomicBool,
     since_ms: AtomicU64,
 }
 
-impl Pulse {
+impl ConnectionActivity {
     pub(super) fn new(clock: Arc<dyn Clock>, options: &ServerOptions) -> Self {
-        let limits =
-            Limits { header: options.header_timeout, idle: options.idle_timeout, stall: options.stall_timeout };
-        let pulse = Self {
+        let timeouts =
+            Timeouts { header: options.header_timeout, idle: options.idle_timeout, stall: options.stall_timeout };
+        let activity = Self {
             clock,
-            limits,
+            timeouts,
             phase: AtomicU8::new(Phase::Fresh as u8),
             waiting: AtomicU8::new(0),
             unread: AtomicBool::new(false),
             since_ms: AtomicU64::new(0),
         };
-        pulse.touch();
-        pulse
+        activity.restart_timer();
+        activity
     }
 
     /// Reports received bytes.
@@ -117,7 +117,7 @@ impl Pulse {
         match self.phase() {
             Phase::Fresh => self.phase.store(Phase::Head as u8, Relaxed),
             Phase::Idle => self.enter(Phase::Head),
-            Phase::Busy => self.touch(),
+            Phase::Busy => self.restart_timer(),
             // These timeouts count from the start of the state, however many bytes come in.
             Phase::Head | Phase::Closing => {}
         }
@@ -126,7 +126,7 @@ impl Pulse {
     /// Reports sent bytes.
     pub(super) fn written(&self) {
         match self.phase() {
-            Phase::Busy | Phase::Idle => self.touch(),
+            Phase::Busy | Phase::Idle => self.restart_timer(),
             Phase::Fresh | Phase::Head | Phase::Closing => {}
         }
     }
@@ -175,29 +175,29 @@ impl Pulse {
         sending
     }
 
-    /// Returns when a timeout expires; called again, it returns again after a pause.
-    pub(super) async fn watch(&self) -> Overdue {
-        let shortest = self.limits.header.min(self.limits.idle).min(self.limits.stall).min(LINGER_TIMEOUT);
-        let pause = (shortest / LOOKS_PER_LIMIT).max(SHORTEST_PAUSE);
+    /// Waits until a timeout expires; called again, it returns again after an interval.
+    pub(super) async fn expired(&self) -> TimeoutKind {
+        let shortest = self.timeouts.header.min(self.timeouts.idle).min(self.timeouts.stall).min(LINGER_TIMEOUT);
+        let interval = (shortest / CHECKS_PER_TIMEOUT).max(MIN_CHECK_INTERVAL);
         loop {
-            self.clock.sleep(pause).await;
-            if let Some(overdue) = self.overdue() {
-                return overdue;
+            self.clock.sleep(interval).await;
+            if let Some(expired) = self.expired_timeout() {
+                return expired;
             }
         }
     }
 
-    fn overdue(&self) -> Option<Overdue> {
+    fn expired_timeout(&self) -> Option<TimeoutKind> {
         let waited = Duration::from_millis(self.now_ms().saturating_sub(self.since_ms.load(Relaxed)));
-        let (limit, overdue) = match self.phase() {
-            Phase::Closing => (LINGER_TIMEOUT, Overdue::Lingered),
-            _ if self.waiting.load(Relaxed) != 0 => (self.limits.stall, Overdue::Stalled),
-            Phase::Fresh | Phase::Head => (self.limits.header, Overdue::Head),
-            Phase::Idle => (self.limits.idle, Overdue::Idle),
+        let (limit, expired) = match self.phase() {
+            Phase::Closing => (LINGER_TIMEOUT, TimeoutKind::Lingered),
+            _ if self.waiting.load(Relaxed) != 0 => (self.timeouts.stall, TimeoutKind::Stalled),
+            Phase::Fresh | Phase::Head => (self.timeouts.header, TimeoutKind::Head),
+            Phase::Idle => (self.timeouts.idle, TimeoutKind::Idle),
             // The server is working: the client waits for us.
             Phase::Busy => return None,
         };
-        (waited >= limit).then_some(overdue)
+        (waited >= limit).then_some(expired)
     }
 
     fn wait(&self, what: u8, waits: bool) {
@@ -205,7 +205,7 @@ impl Pulse {
         if waits && before & what == 0 {
             self.waiting.fetch_or(what, Relaxed);
             // Whatever the server did before, the client's time starts now.
-            self.touch();
+            self.restart_timer();
         } else if !waits && before & what != 0 {
             self.waiting.fetch_and(!what, Relaxed);
         }
@@ -217,10 +217,10 @@ impl Pulse {
 
     fn enter(&self, phase: Phase) {
         self.phase.store(phase as u8, Relaxed);
-        self.touch();
+        self.restart_timer();
     }
 
-    fn touch(&self) {
+    fn restart_timer(&self) {
         self.since_ms.store(self.now_ms(), Relaxed);
     }
 
@@ -235,49 +235,49 @@ mod tests {
 
     use super::*;
 
-    fn pulse() -> (Arc<ManualClock>, Pulse) {
+    fn activity() -> (Arc<ManualClock>, ConnectionActivity) {
         let clock = Arc::new(ManualClock::new(Timestamp::from_millis(0)));
-        (Arc::clone(&clock), Pulse::new(clock, &ServerOptions::default()))
+        (Arc::clone(&clock), ConnectionActivity::new(clock, &ServerOptions::default()))
     }
 
     #[test]
     fn a_head_that_trickles_in_is_overdue_however_often_a_byte_comes() {
-        let (clock, pulse) = pulse();
+        let (clock, activity) = activity();
         for _ in 0..29 {
             clock.advance(Duration::from_secs(1));
-            pulse.read();
-            assert_eq!(pulse.overdue(), None);
+            activity.read();
+            assert_eq!(activity.expired_timeout(), None);
         }
         clock.advance(Duration::from_secs(1));
-        pulse.read();
-        assert_eq!(pulse.overdue(), Some(Overdue::Head));
+        activity.read();
+        assert_eq!(activity.expired_timeout(), Some(TimeoutKind::Head));
     }
 
     #[test]
     fn a_body_that_moves_is_never_overdue_and_one_that_stands_still_is() {
-        let (clock, pulse) = pulse();
-        pulse.read();
-        pulse.request_began(true);
-        pulse.receiving(true);
+        let (clock, activity) = activity();
+        activity.read();
+        activity.request_began(true);
+        activity.receiving(true);
         for _ in 0..100 {
             clock.advance(Duration::from_secs(59));
-            pulse.read();
-            assert_eq!(pulse.overdue(), None);
+            activity.read();
+            assert_eq!(activity.expired_timeout(), None);
         }
         clock.advance(Duration::from_mins(1));
-        assert_eq!(pulse.overdue(), Some(Overdue::Stalled));
+        assert_eq!(activity.expired_timeout(), Some(TimeoutKind::Stalled));
     }
 
     #[test]
     fn time_the_server_takes_is_not_held_against_the_client() {
-        let (clock, pulse) = pulse();
-        pulse.request_began(true);
+        let (clock, activity) = activity();
+        activity.request_began(true);
         clock.advance(Duration::from_hours(1));
-        assert_eq!(pulse.overdue(), None);
-        pulse.receiving(true);
-        assert_eq!(pulse.overdue(), None);
+        assert_eq!(activity.expired_timeout(), None);
+        activity.receiving(true);
+        assert_eq!(activity.expired_timeout(), None);
         clock.advance(Duration::from_mins(1));
-        assert_eq!(pulse.overdue(), Some(Overdue::Stalled));
+        assert_eq!(activity.expired_timeout(), Some(TimeoutKind::Stalled));
     }
 
     #[test]
@@ -287,22 +287,22 @@ mod tests {
         pulse.sending(true);
         pulse.reply_ended();
         clock.advance(Duration::from_mins(1));
-        assert_eq!(pulse.overdue(), Some(Overdue::Stalled));
-        pulse.sending(false);
-        pulse.written();
-        assert_eq!(pulse.overdue(), None);
+        assert_eq!(activity.expired_timeout(), Some(TimeoutKind::Stalled));
+        activity.sending(false);
+        activity.written();
+        assert_eq!(activity.expired_timeout(), None);
     }
 
     #[test]
     fn an_idle_connection_has_longer_than_a_half_sent_head() {
-        let (clock, pulse) = pulse();
-        pulse.request_began(false);
-        pulse.reply_ended();
+        let (clock, activity) = activity();
+        activity.request_began(false);
+        activity.reply_ended();
         clock.advance(Duration::from_secs(74));
-        assert_eq!(pulse.overdue(), None);
-        pulse.read();
-        assert_eq!(pulse.overdue(), None);
+        assert_eq!(activity.expired_timeout(), None);
+        activity.read();
+        assert_eq!(activity.expired_timeout(), None);
         clock.advance(Duration::from_secs(30));
-        assert_eq!(pulse.overdue(), Some(Overdue::Head));
+        assert_eq!(activity.expired_timeout(), Some(TimeoutKind::Head));
     }
 }

@@ -16,7 +16,7 @@ use http::{HeaderMap, HeaderValue, Request, Response, header};
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 
-use super::{client_addr::Source, connection_timeouts::Pulse};
+use super::{client_addr::Source, connection_timeouts::ConnectionActivity};
 
 /// The header fields that pages may read beside the safelisted ones. `*` covers all, including those that an upstream
 /// adds; browsers that do not know `*` use the names.
@@ -81,13 +81,13 @@ impl<H: Handler> Handler for Arc<H> {
 #[derive(Debug)]
 pub struct RequestBody {
     inner: Incoming,
-    pulse: Arc<Pulse>,
+    activity: Arc<ConnectionActivity>,
 }
 
 impl RequestBody {
-    pub(super) fn new(inner: Incoming, pulse: Arc<Pulse>) -> Self {
-        pulse.request_began(!inner.is_end_stream());
-        Self { inner, pulse }
+    pub(super) fn new(inner: Incoming, activity: Arc<ConnectionActivity>) -> Self {
+        activity.request_began(!inner.is_end_stream());
+        Self { inner, activity }
     }
 }
 
@@ -100,12 +100,12 @@ impl Body for RequestBody {
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
         let Poll::Ready(frame) = Pin::new(&mut self.inner).poll_frame(context) else {
-            self.pulse.receiving(true);
+            self.activity.receiving(true);
             return Poll::Pending;
         };
-        self.pulse.receiving(false);
+        self.activity.receiving(false);
         if frame.is_none() || self.inner.is_end_stream() {
-            self.pulse.request_read();
+            self.activity.request_read();
         }
         Poll::Ready(frame)
     }
@@ -121,7 +121,7 @@ impl Body for RequestBody {
 
 impl Drop for RequestBody {
     fn drop(&mut self) {
-        self.pulse.receiving(false);
+        self.activity.receiving(false);
     }
 }
 
@@ -129,12 +129,12 @@ impl Drop for RequestBody {
 #[derive(Debug)]
 pub(super) struct ReplyBody<B> {
     inner: B,
-    pulse: Arc<Pulse>,
+    activity: Arc<ConnectionActivity>,
 }
 
 impl<B> ReplyBody<B> {
-    pub(super) fn new(inner: B, pulse: Arc<Pulse>) -> Self {
-        Self { inner, pulse }
+    pub(super) fn new(inner: B, activity: Arc<ConnectionActivity>) -> Self {
+        Self { inner, activity }
     }
 }
 
@@ -160,6 +160,6 @@ impl<B: Body + Unpin> Body for ReplyBody<B> {
 
 impl<B> Drop for ReplyBody<B> {
     fn drop(&mut self) {
-        self.pulse.reply_ended();
+        self.activity.reply_ended();
     }
 }

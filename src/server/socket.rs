@@ -10,7 +10,7 @@ use std::{
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use super::{connection_timeouts::Pulse, reject::in_place_of};
+use super::{connection_timeouts::ConnectionActivity, reject::in_place_of};
 
 /// Maximum number of bytes drained after the response. Larger bodies may see a reset instead of their response.
 const MAX_LINGER_BYTES: usize = 64 * 1024 * 1024;
@@ -22,7 +22,7 @@ const LINGER_CHUNK_BYTES: usize = 16 * 1024;
 #[derive(Debug)]
 pub(super) struct Socket<S> {
     stream: S,
-    pulse: Arc<Pulse>,
+    activity: Arc<ConnectionActivity>,
     closing: Closing,
     /// Bytes sent of the response that replaces hyper's own.
     refused: usize,
@@ -37,8 +37,8 @@ enum Closing {
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
-    pub(super) fn new(stream: S, pulse: Arc<Pulse>) -> Self {
-        Self { stream, pulse, closing: Closing::Open, refused: 0 }
+    pub(super) fn new(stream: S, activity: Arc<ConnectionActivity>) -> Self {
+        Self { stream, activity, closing: Closing::Open, refused: 0 }
     }
 
     fn poll_linger(&mut self, context: &mut Context<'_>, mut thrown_away: usize) -> Poll<()> {
@@ -58,7 +58,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
 
     /// Returns the response to send in place of `bytes`, if these are hyper's own.
     fn refusal(&self, bytes: &[u8]) -> Option<&'static [u8]> {
-        self.pulse.is_reading_head().then(|| in_place_of(bytes)).flatten()
+        self.activity.is_reading_head().then(|| in_place_of(bytes)).flatten()
     }
 
     /// Sends `answer` in place of `length` bytes of hyper's.
@@ -75,9 +75,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
     }
 
     fn wrote(&self, written: &Poll<io::Result<usize>>) {
-        self.pulse.sending(written.is_pending());
+        self.activity.sending(written.is_pending());
         if let Poll::Ready(Ok(1..)) = written {
-            self.pulse.written();
+            self.activity.written();
         }
     }
 }
@@ -91,7 +91,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for Socket<S> {
         let before = buffer.filled().len();
         let read = Pin::new(&mut self.stream).poll_read(context, buffer);
         if buffer.filled().len() > before {
-            self.pulse.read();
+            self.activity.read();
         }
         read
     }
@@ -129,11 +129,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Socket<S> {
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         let flushed = Pin::new(&mut self.stream).poll_flush(context);
         // TLS buffers the bytes that the socket does not take yet; a plain socket is always flushed.
-        self.pulse.sending(flushed.is_pending());
+        self.activity.sending(flushed.is_pending());
         flushed
     }
 
-    /// Sends the end of the stream, then drains the bytes that the client still sends, up to a limit (the pulse limits
+    /// Sends the end of the stream, then drains the bytes that the client still sends, up to a limit (the activity limits
     /// the time).
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         let thrown_away = match self.closing {
@@ -141,7 +141,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Socket<S> {
             Closing::Lingering { thrown_away } => thrown_away,
             Closing::Open => {
                 ready!(Pin::new(&mut self.stream).poll_shutdown(context))?;
-                if !self.pulse.closing() {
+                if !self.activity.closing() {
                     self.closing = Closing::Closed;
                     return Poll::Ready(Ok(()));
                 }
