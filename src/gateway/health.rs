@@ -18,7 +18,7 @@ use crate::{
     clock::{Clock, ClockGuard, SkewCorrectedClock, Suspension, Timestamp},
     jobs::{Job, JobReport},
     kv::{self, CheckError, Installation},
-    server::Leaving,
+    server::DrainSignal,
     storage::{ObjectStore, embedded::FolderLost},
     telemetry::{Kind, Metrics, Sample},
 };
@@ -40,7 +40,7 @@ pub(super) struct Health {
     clock: Arc<dyn Clock>,
     machine: Arc<dyn Clock>,
     guard: Arc<ClockGuard>,
-    leaving: Leaving,
+    drain_signal: DrainSignal,
     last: Mutex<Option<Finding>>,
     /// The last finding, for metrics.
     is_ready: AtomicBool,
@@ -93,13 +93,13 @@ impl Problem {
 
 impl Health {
     /// Returns the health of a gateway that joined an `installation` in `objects` and uses one clock, on a machine
-    /// with a clock of its own, until it is `leaving`.
+    /// with a clock of its own, until it is `drain_signal`.
     pub(super) fn new(
         objects: Arc<dyn ObjectStore>,
         installation: Installation,
         (clock, machine): (Arc<dyn Clock>, Arc<dyn Clock>),
         guard: Arc<ClockGuard>,
-        leaving: Leaving,
+        drain_signal: DrainSignal,
     ) -> Self {
         Self {
             objects,
@@ -107,7 +107,7 @@ impl Health {
             clock,
             machine,
             guard,
-            leaving,
+            drain_signal,
             last: Mutex::new(None),
             is_ready: AtomicBool::new(false),
         }
@@ -115,7 +115,7 @@ impl Health {
 
     /// Returns whether the gateway is ready, by the last finding.
     pub(super) fn is_ready(&self) -> bool {
-        self.is_ready.load(Relaxed) && !self.leaving.is_announced()
+        self.is_ready.load(Relaxed) && !self.drain_signal.is_draining()
     }
 
     /// Checks whether the gateway is ready, unless the last finding is fresh.
@@ -151,7 +151,7 @@ impl Health {
 
     /// Returns the problem, if any, by a fresh finding. Concurrent callers share one check.
     async fn problem(&self) -> Option<Problem> {
-        if self.leaving.is_announced() {
+        if self.drain_signal.is_draining() {
             return Some(Problem::new("gateway", "it was told to stop"));
         }
         let mut last = self.last.lock().await;
@@ -273,7 +273,7 @@ mod tests {
         measured: Arc<Measured<Faulty<MemoryStore>>>,
         installation: Installation,
         health: Health,
-        leaving: Leaving,
+        drain_signal: DrainSignal,
     }
 
     struct Unnamed;
@@ -291,11 +291,11 @@ mod tests {
         let measured = Arc::new(Measured::new(Arc::clone(&faulty)));
         let installation = Installation::join(memory.as_ref(), &SeededRandom::new(1), &Unnamed, None).await;
         let installation = installation.expect("nothing stands in the way");
-        let leaving = Leaving::default();
+        let drain_signal = DrainSignal::default();
         let guard = Arc::new(ClockGuard::new(clock.clone(), clock.clone()));
         let clocks: (Arc<dyn Clock>, Arc<dyn Clock>) = (clock.clone(), clock.clone());
-        let health = Health::new(measured.clone(), installation.clone(), clocks, guard, leaving.clone());
-        Parts { clock, memory, faulty, measured, installation, health, leaving }
+        let health = Health::new(measured.clone(), installation.clone(), clocks, guard, drain_signal.clone());
+        Parts { clock, memory, faulty, measured, installation, health, drain_signal }
     }
 
     async fn ready(health: &Health) -> Response<String> {
@@ -336,9 +336,9 @@ mod tests {
 
     #[tokio::test]
     async fn a_gateway_that_is_told_to_stop_is_not_ready_at_once_and_lives_on() {
-        let Parts { health, leaving, .. } = parts().await;
+        let Parts { health, drain_signal, .. } = parts().await;
         assert_eq!(ready(&health).await.status(), StatusCode::OK);
-        leaving.announce();
+        drain_signal.begin();
         is_unready(&health, "told to stop").await;
         let live = health.answer(&Method::GET, "/health/live").await.expect("it is about health");
         assert_eq!(live.status(), StatusCode::OK);
@@ -350,7 +350,8 @@ mod tests {
             let Parts { clock, measured, installation, .. } = parts().await;
             let machine = Arc::new(ManualClock::new(clock.now().plus(Duration::from_secs(apart))));
             let guard = Arc::new(ClockGuard::new(clock.clone(), machine.clone()));
-            let answer = ready(&Health::new(measured, installation, (clock, machine), guard, Leaving::default())).await;
+            let answer =
+                ready(&Health::new(measured, installation, (clock, machine), guard, DrainSignal::default())).await;
             assert_eq!(answer.status(), status);
             assert_eq!(answer.body().contains("are 61 s apart"), apart == 61, "{}", answer.body());
         }

@@ -15,7 +15,7 @@ use crate::{
     kv::{AbandonedUploads, CacheOptions, Catalog, CatalogOptions, ClockRecords, Installation, Records, check_format},
     outbound::{Errands, Peer},
     runs::{RunOptions, Runs},
-    server::{Drained, Leaving, Server, Tls, Workers, raise_file_limit},
+    server::{DrainSignal, Drained, Server, Tls, Workers, raise_file_limit},
     storage::{MemoryBudget, ObjectStore},
     telemetry::{CostLedger, Metrics, show_panics},
 };
@@ -161,8 +161,9 @@ impl Gateway {
             schedule(job, Arc::clone(&self.clock), self.job_meter.clone(), &tasks, stop.clone());
         }
         let Reloading { front, drain_delay, .. } = self.reloading.as_ref();
-        let leaving = told_to_leave(shutdown, self.server.leaving(), drain_delay.clone(), self.clock.as_ref());
-        let Drained { cut_off } = self.server.run(Arc::clone(front), &self.workers, leaving).await;
+        let drain_signal =
+            drain_on_shutdown(shutdown, self.server.drain_signal(), drain_delay.clone(), self.clock.as_ref());
+        let Drained { cut_off } = self.server.run(Arc::clone(front), &self.workers, drain_signal).await;
         if cut_off > 0 {
             tracing::warn!(cut_off, "requests took longer than the drain and were cut off");
         }
@@ -274,7 +275,7 @@ fn health(
 ) -> Arc<Health> {
     let clocks = (Arc::clone(clock), machine);
     let (objects, installation) = (Arc::clone(objects), installation.clone());
-    Arc::new(Health::new(objects, installation, clocks, Arc::clone(guard), server.leaving()))
+    Arc::new(Health::new(objects, installation, clocks, Arc::clone(guard), server.drain_signal()))
 }
 
 async fn accounts(
@@ -317,9 +318,14 @@ fn runs(
 }
 
 /// Waits for the shutdown and, if there is a delay, until load balancers have noticed.
-async fn told_to_leave(shutdown: impl Future<Output = ()>, leaving: Leaving, delay: DrainDelay, clock: &dyn Clock) {
+async fn drain_on_shutdown(
+    shutdown: impl Future<Output = ()>,
+    drain_signal: DrainSignal,
+    delay: DrainDelay,
+    clock: &dyn Clock,
+) {
     shutdown.await;
-    leaving.announce();
+    drain_signal.begin();
     let delay = delay.get();
     if !delay.is_zero() {
         let delay_seconds = delay.as_secs_f64();

@@ -112,7 +112,7 @@ impl Server {
         let listener = listen(address).map_err(|cause| BindError::new(address, cause))?;
         let address = listener.local_addr().map_err(|cause| BindError::new(address, cause))?;
         let trusted = Arc::new(ArcSwap::from_pointee(options.trusted_proxies.clone()));
-        let surroundings = Surroundings { tls: None, trusted, leaving: Leaving::default() };
+        let surroundings = Surroundings { tls: None, trusted, drain_signal: DrainSignal::default() };
         Ok(Self { listener, address, options, clock, open: Arc::default(), surroundings })
     }
 
@@ -129,8 +129,8 @@ impl Server {
     }
 
     /// Returns the drain signal: once it is set, every response closes its connection.
-    pub fn leaving(&self) -> Leaving {
-        self.surroundings.leaving.clone()
+    pub fn drain_signal(&self) -> DrainSignal {
+        self.surroundings.drain_signal.clone()
     }
 
     /// Returns the number of open connections, updated while the server runs.
@@ -150,7 +150,7 @@ impl Server {
         let (shares, trusted) = (Shares::default(), self.trusted_proxies());
         let drain_timeout = self.options.drain_timeout;
         let options = self.options.clone();
-        let (is_encrypted, leaving) = (self.surroundings.tls.is_some(), self.leaving());
+        let (is_encrypted, drain_signal) = (self.surroundings.tls.is_some(), self.drain_signal());
         let (clock, surroundings) = (Arc::clone(&self.clock), self.surroundings);
         let connections = Arc::new(Connections::new(handler, Arc::clone(&clock), self.options, surroundings));
         let drain = CancellationToken::new();
@@ -158,7 +158,7 @@ impl Server {
         let mut refusals = JoinSet::new();
         let mut shutdown = pin!(async {
             shutdown.await;
-            leaving.announce();
+            drain_signal.begin();
             clock.sleep(LAST_LOOK).await;
         });
         loop {
@@ -250,16 +250,16 @@ fn log_panic(ended: Result<(), JoinError>) {
 /// The drain signal: a draining server still serves requests, and each response tells its client to close the
 /// connection.
 #[derive(Debug, Clone, Default)]
-pub struct Leaving(Arc<AtomicBool>);
+pub struct DrainSignal(Arc<AtomicBool>);
 
-impl Leaving {
+impl DrainSignal {
     /// Starts the drain.
-    pub fn announce(&self) {
+    pub fn begin(&self) {
         self.0.store(true, Relaxed);
     }
 
     /// Returns whether the drain has started.
-    pub fn is_announced(&self) -> bool {
+    pub fn is_draining(&self) -> bool {
         self.0.load(Relaxed)
     }
 }

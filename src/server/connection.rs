@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 use crate::clock::Clock;
 
 use super::{
-    accept::Leaving,
+    accept::DrainSignal,
     client_addr::{Networks, Source, has_host},
     connection_timeouts::{ConnectionActivity, TimeoutKind},
     handler::{Handler, ReplyBody, RequestBody},
@@ -37,7 +37,7 @@ const BUFFER_BYTES: usize = 128 * 1024;
 pub(super) struct Surroundings {
     pub(super) tls: Option<Arc<Tls>>,
     pub(super) trusted: Arc<ArcSwap<Networks>>,
-    pub(super) leaving: Leaving,
+    pub(super) drain_signal: DrainSignal,
 }
 
 /// Shared state of all connections.
@@ -141,7 +141,7 @@ impl<H: Handler> Connections<H> {
         request: Request<Incoming>,
     ) -> Result<Response<ReplyBody<H::Body>>, Infallible> {
         let request = request.map(|body| RequestBody::new(body, Arc::clone(activity)));
-        let Surroundings { tls, trusted, leaving } = &self.surroundings;
+        let Surroundings { tls, trusted, drain_signal } = &self.surroundings;
         let scheme = if tls.is_some() { "https" } else { "http" };
         let source = Source::of(peer, request.headers(), &trusted.load(), scheme);
         // A panic leaves no half-changed handler behind: it is shared and works through `&self`.
@@ -157,7 +157,7 @@ impl<H: Handler> Connections<H> {
             reply.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
             reply
         };
-        if leaving.is_announced() {
+        if drain_signal.is_draining() {
             reply.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
         }
         if activity.is_request_unread() {

@@ -15,7 +15,7 @@ mod socket;
 mod tls;
 mod workers;
 
-pub use accept::{BindError, Drained, Leaving, Server};
+pub use accept::{BindError, DrainSignal, Drained, Server};
 pub use client_addr::{FORWARDED_FOR, FORWARDED_HOST, FORWARDED_PROTO, InvalidNetwork, Networks, Source};
 pub use handler::{Handler, RequestBody, allow_any_origin};
 pub use limits::{ServerOptions, raise_file_limit, reachable_address};
