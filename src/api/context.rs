@@ -9,7 +9,7 @@ use crate::{
     clock::{Clock, Timestamp},
     kv::{Catalog, ClockRecords, Document, GeneralAccess, Records, StoreSnapshot},
     runs::Runs,
-    server::Source,
+    server::ClientAddr,
     storage::MemoryBudget,
     telemetry::{CostLedger, Metrics, Prices, trace::Tracer},
 };
@@ -156,7 +156,7 @@ impl Deref for Context {
 impl Context {
     /// Returns the context of a request from `source`. The public URL decides the origin of links; without one, a
     /// trusted proxy does.
-    pub fn new(parts: Arc<ApiParts>, settled: Arc<Settled>, source: &Source) -> Self {
+    pub fn new(parts: Arc<ApiParts>, settled: Arc<Settled>, source: &ClientAddr) -> Self {
         let links = settled.links.for_client_at(source.origin.as_ref());
         Self { parts, settled, links, ip: source.ip }
     }

@@ -20,7 +20,7 @@ use crate::{
     clock::Random,
     kv::{self, StoreLocator, StoreName, StoreSnapshot},
     outbound::Peer,
-    server::{Source, allow_any_origin},
+    server::{ClientAddr, allow_any_origin},
     storage::BoxError,
     telemetry::{
         CostOwner,
@@ -91,7 +91,7 @@ impl Api {
     }
 
     /// Responds to a request from `source`. Never fails: errors are responses, too.
-    pub async fn respond<B>(&self, request: http::Request<B>, source: Source) -> Response<ReplyBody>
+    pub async fn respond<B>(&self, request: http::Request<B>, source: ClientAddr) -> Response<ReplyBody>
     where
         B: Body<Data = Bytes> + Send + 'static,
         B::Error: Into<BoxError>,
@@ -147,7 +147,7 @@ impl Api {
         head: &Parts,
         body: impl Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
         id: &HeaderValue,
-        source: &Source,
+        source: &ClientAddr,
     ) -> Result<Response<ReplyBody>, ApiError> {
         browser_policy::refuse_as_code(&head.headers)?;
         if let Some(leader) = &self.leader
@@ -277,7 +277,7 @@ async fn on_runs(
 
 /// Identifies the caller by the token and applies the rate limit. An unknown token may be a guess: it is counted under
 /// its address before the look-up, and under its user instead once it turns out to be valid.
-async fn identify(context: &Context, token: Option<&str>, source: &Source) -> Result<Caller, ApiError> {
+async fn identify(context: &Context, token: Option<&str>, source: &ClientAddr) -> Result<Caller, ApiError> {
     let (rates, address) = (&context.settled.rates, Counted::Address(source.ip));
     let is_guess = rates.limits_callers() && token.is_some_and(|token| !context.tokens.recalls(token));
     if is_guess {

@@ -2,7 +2,7 @@
 
 use std::{ops::RangeInclusive, path::PathBuf, time::Duration};
 
-use crate::server::InvalidNetwork;
+use crate::server::InvalidTrustedProxies;
 
 use super::setting::{Setting, count, show_size, show_time, size, time};
 

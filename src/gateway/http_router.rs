@@ -16,7 +16,7 @@ use crate::{
     clock::Clock,
     config::Config,
     console::Console,
-    server::{Handler, RequestBody, Source, allow_any_origin},
+    server::{ClientAddr, Handler, RequestBody, allow_any_origin},
 };
 
 use super::{
@@ -62,7 +62,7 @@ impl Front {
         }
     }
 
-    fn access<B>(&self, request: &mut Request<B>, source: &Source) -> Option<Box<Access>> {
+    fn access<B>(&self, request: &mut Request<B>, source: &ClientAddr) -> Option<Box<Access>> {
         self.accesses.as_ref().map(|accesses| accesses.begin(request, source))
     }
 
@@ -76,7 +76,7 @@ impl Front {
 impl Handler for Front {
     type Body = LoggedBody<Either<Full<Bytes>, ReplyBody>>;
 
-    async fn handle(&self, mut request: Request<RequestBody>, source: Source) -> Response<Self::Body> {
+    async fn handle(&self, mut request: Request<RequestBody>, source: ClientAddr) -> Response<Self::Body> {
         let access = self.access(&mut request, &source);
         let base = self.base.load_full();
         if let Some(inside) = base.inside(request.uri()) {
@@ -101,7 +101,7 @@ impl Handler for Front {
         logged(refusal(StatusCode::INTERNAL_SERVER_ERROR, PANICKED), None)
     }
 
-    fn without_host(&self, mut request: Request<RequestBody>, source: &Source) -> Response<Self::Body> {
+    fn without_host(&self, mut request: Request<RequestBody>, source: &ClientAddr) -> Response<Self::Body> {
         let access = self.access(&mut request, source);
         logged(refusal(StatusCode::BAD_REQUEST, WITHOUT_HOST), access)
     }

@@ -18,7 +18,7 @@ use crate::{
     config::Config,
     kv::Catalog,
     runs::Runs,
-    server::{Networks, Tls, reachable_address},
+    server::{Tls, TrustedProxies, reachable_address},
 };
 
 use super::{
@@ -39,7 +39,7 @@ pub struct Reloading {
     pub(super) tokens: Arc<Tokens>,
     pub(super) makes_accounts: bool,
     pub(super) tls: Option<Arc<Tls>>,
-    pub(super) trusted_proxies: Arc<ArcSwap<Networks>>,
+    pub(super) trusted_proxies: Arc<ArcSwap<TrustedProxies>>,
     pub(super) drain_delay: DrainDelay,
     pub(super) address: SocketAddr,
 }

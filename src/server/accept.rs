@@ -25,8 +25,8 @@ use tokio_util::sync::CancellationToken;
 use crate::clock::Clock;
 
 use super::{
-    client_addr::Networks,
-    connection::{Connections, Surroundings},
+    client_addr::TrustedProxies,
+    connection::{ConnectionContext, Connections},
     handler::Handler,
     limits::{ServerOptions, Shares},
     reject::{ALL_TAKEN, MAX_REFUSALS, SHARE_TAKEN, refuse},
@@ -102,7 +102,7 @@ pub struct Server {
     options: ServerOptions,
     clock: Arc<dyn Clock>,
     open: Arc<AtomicUsize>,
-    surroundings: Surroundings,
+    context: ConnectionContext,
 }
 
 impl Server {
@@ -112,25 +112,25 @@ impl Server {
         let listener = listen(address).map_err(|cause| BindError::new(address, cause))?;
         let address = listener.local_addr().map_err(|cause| BindError::new(address, cause))?;
         let trusted = Arc::new(ArcSwap::from_pointee(options.trusted_proxies.clone()));
-        let surroundings = Surroundings { tls: None, trusted, drain_signal: DrainSignal::default() };
-        Ok(Self { listener, address, options, clock, open: Arc::default(), surroundings })
+        let context = ConnectionContext { tls: None, trusted, drain_signal: DrainSignal::default() };
+        Ok(Self { listener, address, options, clock, open: Arc::default(), context })
     }
 
     /// Serves TLS instead, if configured.
     #[must_use]
     pub fn encrypted(mut self, tls: Option<Arc<Tls>>) -> Self {
-        self.surroundings.tls = tls;
+        self.context.tls = tls;
         self
     }
 
     /// Returns the trusted proxies, which can be replaced at any time.
-    pub fn trusted_proxies(&self) -> Arc<ArcSwap<Networks>> {
-        Arc::clone(&self.surroundings.trusted)
+    pub fn trusted_proxies(&self) -> Arc<ArcSwap<TrustedProxies>> {
+        Arc::clone(&self.context.trusted)
     }
 
     /// Returns the drain signal: once it is set, every response closes its connection.
     pub fn drain_signal(&self) -> DrainSignal {
-        self.surroundings.drain_signal.clone()
+        self.context.drain_signal.clone()
     }
 
     /// Returns the number of open connections, updated while the server runs.
@@ -150,9 +150,9 @@ impl Server {
         let (shares, trusted) = (Shares::default(), self.trusted_proxies());
         let drain_timeout = self.options.drain_timeout;
         let options = self.options.clone();
-        let (is_encrypted, drain_signal) = (self.surroundings.tls.is_some(), self.drain_signal());
-        let (clock, surroundings) = (Arc::clone(&self.clock), self.surroundings);
-        let connections = Arc::new(Connections::new(handler, Arc::clone(&clock), self.options, surroundings));
+        let (is_encrypted, drain_signal) = (self.context.tls.is_some(), self.drain_signal());
+        let (clock, context) = (Arc::clone(&self.clock), self.context);
+        let connections = Arc::new(Connections::new(handler, Arc::clone(&clock), self.options, context));
         let drain = CancellationToken::new();
         let mut open = JoinSet::new();
         let mut refusals = JoinSet::new();

@@ -27,17 +27,22 @@ const MAX_HOPS: usize = 32;
 
 /// The source of a request.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Source {
+pub struct ClientAddr {
     /// Address of the sender: the first address, from our end, that is no trusted proxy.
     pub ip: Option<IpAddr>,
     /// Origin of the client's request, as a trusted proxy reports it: scheme, host and perhaps a port.
     pub origin: Option<Arc<str>>,
 }
 
-impl Source {
+impl ClientAddr {
     /// Returns the source of a request with these headers and `peer` at the other end of its connection. `scheme` is
     /// the one that this server speaks.
-    pub(super) fn of(peer: Option<IpAddr>, headers: &HeaderMap, trusted: &Networks, scheme: &'static str) -> Self {
+    pub(super) fn of(
+        peer: Option<IpAddr>,
+        headers: &HeaderMap,
+        trusted: &TrustedProxies,
+        scheme: &'static str,
+    ) -> Self {
         let peer = peer.map(|peer| peer.to_canonical());
         match peer {
             Some(proxy) if trusted.contain(proxy) => {
@@ -50,7 +55,7 @@ impl Source {
 
 /// Returns the first address, from our end, that is no trusted proxy. An unreadable one ends the search: only the proxy
 /// that wrote it is known.
-fn client(proxy: IpAddr, headers: &HeaderMap, trusted: &Networks) -> IpAddr {
+fn client(proxy: IpAddr, headers: &HeaderMap, trusted: &TrustedProxies) -> IpAddr {
     let mut known = proxy;
     let lines = headers.get_all(FORWARDED_FOR).iter().rev();
     let hops = lines.flat_map(|line| line.as_bytes().rsplit(|byte| *byte == b','));
@@ -122,9 +127,9 @@ fn last<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {
     line.rsplit(',').next().map(str::trim).filter(|value| !value.is_empty())
 }
 
-/// Networks whose proxies are trusted to name the source of a request.
+/// TrustedProxies whose proxies are trusted to name the source of a request.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Networks(Vec<Network>);
+pub struct TrustedProxies(Vec<Network>);
 
 /// Addresses with a common prefix.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -136,9 +141,9 @@ struct Network {
 /// The text is no list of networks.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0:?} is not an address or a network")]
-pub struct InvalidNetwork(String);
+pub struct InvalidTrustedProxies(String);
 
-impl Networks {
+impl TrustedProxies {
     /// Returns whether the list is empty.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
@@ -162,19 +167,19 @@ impl Network {
     }
 }
 
-impl FromStr for Networks {
-    type Err = InvalidNetwork;
+impl FromStr for TrustedProxies {
+    type Err = InvalidTrustedProxies;
 
-    fn from_str(text: &str) -> Result<Self, InvalidNetwork> {
+    fn from_str(text: &str) -> Result<Self, InvalidTrustedProxies> {
         text.split(',').map(|one| one.trim().parse()).collect::<Result<_, _>>().map(Self)
     }
 }
 
 impl FromStr for Network {
-    type Err = InvalidNetwork;
+    type Err = InvalidTrustedProxies;
 
-    fn from_str(text: &str) -> Result<Self, InvalidNetwork> {
-        let invalid = || InvalidNetwork(text.to_owned());
+    fn from_str(text: &str) -> Result<Self, InvalidTrustedProxies> {
+        let invalid = || InvalidTrustedProxies(text.to_owned());
         let (address, bits) = text.split_once('/').map_or((text, None), |(address, bits)| (address, Some(bits)));
         let address: IpAddr = address.parse().map_err(|_| invalid())?;
         let most = if address.is_ipv4() { 32 } else { 128 };
@@ -190,7 +195,7 @@ impl FromStr for Network {
     }
 }
 
-impl fmt::Display for Networks {
+impl fmt::Display for TrustedProxies {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (position, Network { address, bits }) in self.0.iter().enumerate() {
             write!(f, "{}{address}/{bits}", if position == 0 { "" } else { ", " })?;
@@ -206,16 +211,16 @@ mod tests {
 
     use super::*;
 
-    fn networks() -> Networks {
+    fn networks() -> TrustedProxies {
         "10.0.0.0/8, 127.0.0.1, fd00::/8".parse().expect("networks")
     }
 
-    fn source(peer: &str, lines: &[(&HeaderName, &str)]) -> Source {
+    fn source(peer: &str, lines: &[(&HeaderName, &str)]) -> ClientAddr {
         let mut headers = HeaderMap::new();
         for (name, value) in lines {
             headers.append(*name, HeaderValue::from_bytes(value.as_bytes()).expect("a value"));
         }
-        Source::of(Some(peer.parse().expect("an address")), &headers, &networks(), "http")
+        ClientAddr::of(Some(peer.parse().expect("an address")), &headers, &networks(), "http")
     }
 
     fn ip(peer: &str, lines: &[&str]) -> String {
@@ -238,9 +243,9 @@ mod tests {
             "::/129",
             "10.0.0.0/8/8",
         ] {
-            assert!(bad.parse::<Networks>().is_err(), "{bad}");
+            assert!(bad.parse::<TrustedProxies>().is_err(), "{bad}");
         }
-        let all: Networks = "0.0.0.0/0".parse().expect("a network");
+        let all: TrustedProxies = "0.0.0.0/0".parse().expect("a network");
         assert!(all.contain("203.0.113.9".parse().expect("an address")));
         assert!(!all.contain("2001:db8::1".parse().expect("an address")));
     }
@@ -302,8 +307,8 @@ mod tests {
             for name in [FORWARDED_FOR, FORWARDED_PROTO, FORWARDED_HOST] {
                 headers.append(name, HeaderValue::from_str(&value).expect("a value"));
             }
-            let found = Source::of(Some(peer), &headers, &networks(), "https");
-            prop_assert_eq!(found, Source { ip: Some(peer), origin: None });
+            let found = ClientAddr::of(Some(peer), &headers, &networks(), "https");
+            prop_assert_eq!(found, ClientAddr { ip: Some(peer), origin: None });
         }
 
         #[test]
@@ -322,7 +327,7 @@ mod tests {
             headers.append(FORWARDED_PROTO, HeaderValue::from_str(&proto).expect("a value"));
             let Ok(host) = HeaderValue::from_bytes(&host) else { return Ok(()) };
             headers.append(FORWARDED_HOST, host);
-            let found = Source::of(Some(IpAddr::from([127, 0, 0, 1])), &headers, &networks(), "http");
+            let found = ClientAddr::of(Some(IpAddr::from([127, 0, 0, 1])), &headers, &networks(), "http");
             if let Some(origin) = found.origin {
                 let uri: http::Uri = origin.parse().expect("an origin");
                 prop_assert_eq!(uri.path(), "/");
@@ -334,8 +339,8 @@ mod tests {
         #[test]
         fn networks_come_back_as_they_are_shown(address in any::<u128>(), is_long in any::<bool>(), bits in 0_u8..=32) {
             let address = if is_long { IpAddr::from(Ipv6Addr::from_bits(address)) } else { IpAddr::from([1, 2, 3, address.to_be_bytes()[0]]) };
-            let networks: Networks = format!("{address}/{bits}").parse().expect("a network");
-            prop_assert_eq!(networks.to_string().parse::<Networks>().expect("networks"), networks.clone());
+            let networks: TrustedProxies = format!("{address}/{bits}").parse().expect("a network");
+            prop_assert_eq!(networks.to_string().parse::<TrustedProxies>().expect("networks"), networks.clone());
             prop_assert!(networks.contain(address));
         }
     }

@@ -17,7 +17,7 @@ use crate::clock::Clock;
 
 use super::{
     accept::DrainSignal,
-    client_addr::{Networks, Source, has_host},
+    client_addr::{ClientAddr, TrustedProxies, has_host},
     connection_timeouts::{ConnectionActivity, TimeoutKind},
     handler::{Handler, ReplyBody, RequestBody},
     limits::ServerOptions,
@@ -34,9 +34,9 @@ const BUFFER_BYTES: usize = 128 * 1024;
 
 /// State that may change while connections are open.
 #[derive(Debug, Clone)]
-pub(super) struct Surroundings {
+pub(super) struct ConnectionContext {
     pub(super) tls: Option<Arc<Tls>>,
-    pub(super) trusted: Arc<ArcSwap<Networks>>,
+    pub(super) trusted: Arc<ArcSwap<TrustedProxies>>,
     pub(super) drain_signal: DrainSignal,
 }
 
@@ -47,11 +47,11 @@ pub(super) struct Connections<H> {
     protocol: http1::Builder,
     clock: Arc<dyn Clock>,
     options: ServerOptions,
-    surroundings: Surroundings,
+    context: ConnectionContext,
 }
 
 impl<H: Handler> Connections<H> {
-    pub(super) fn new(handler: H, clock: Arc<dyn Clock>, options: ServerOptions, surroundings: Surroundings) -> Self {
+    pub(super) fn new(handler: H, clock: Arc<dyn Clock>, options: ServerOptions, context: ConnectionContext) -> Self {
         let mut protocol = http1::Builder::new();
         // The activity enforces timeouts: hyper has one limit for heads and idle connections together, and none for
         // bodies. `pipeline_flush` stays off: it copies bodies and costs a hundred megabytes under load.
@@ -59,14 +59,14 @@ impl<H: Handler> Connections<H> {
             .header_read_timeout(None)
             .max_header_size(options.max_header_bytes)
             .max_buf_size(BUFFER_BYTES.max(options.max_header_bytes).max(SMALLEST_BUFFER_BYTES));
-        Self { handler: Arc::new(handler), protocol, clock, options, surroundings }
+        Self { handler: Arc::new(handler), protocol, clock, options, context }
     }
 
     /// Serves `stream` to its end. Once `drain` is cancelled, the request in flight is the last.
     pub(super) async fn serve(&self, stream: TcpStream, drain: CancellationToken) {
         let activity = Arc::new(ConnectionActivity::new(Arc::clone(&self.clock), &self.options));
         let peer = stream.peer_addr().ok().map(|peer| peer.ip());
-        match &self.surroundings.tls {
+        match &self.context.tls {
             None => self.speak(stream, activity, peer, drain).await,
             // Rare, and cheap beside a handshake: boxed to keep the future of other connections small.
             Some(tls) => Box::pin(self.encrypt(tls, stream, activity, peer, drain)).await,
@@ -141,9 +141,9 @@ impl<H: Handler> Connections<H> {
         request: Request<Incoming>,
     ) -> Result<Response<ReplyBody<H::Body>>, Infallible> {
         let request = request.map(|body| RequestBody::new(body, Arc::clone(activity)));
-        let Surroundings { tls, trusted, drain_signal } = &self.surroundings;
+        let ConnectionContext { tls, trusted, drain_signal } = &self.context;
         let scheme = if tls.is_some() { "https" } else { "http" };
-        let source = Source::of(peer, request.headers(), &trusted.load(), scheme);
+        let source = ClientAddr::of(peer, request.headers(), &trusted.load(), scheme);
         // A panic leaves no half-changed handler behind: it is shared and works through `&self`.
         let mut reply = if has_host(&request) {
             let reply = AssertUnwindSafe(self.handler.handle(request, source)).catch_unwind().await;

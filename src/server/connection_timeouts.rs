@@ -13,7 +13,7 @@ use std::{
 
 use crate::clock::Clock;
 
-use super::timeouts::ServerOptions;
+use super::limits::ServerOptions;
 
 /// Maximum time that an answered connection stays open to read the bytes that the client still sends. Closing with
 /// unread bytes makes the system send a reset, which can overtake the response and make the client lose it.

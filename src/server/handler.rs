@@ -16,7 +16,7 @@ use http::{HeaderMap, HeaderValue, Request, Response, header};
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 
-use super::{client_addr::Source, connection_timeouts::ConnectionActivity};
+use super::{client_addr::ClientAddr, connection_timeouts::ConnectionActivity};
 
 /// The header fields that pages may read beside the safelisted ones. `*` covers all, including those that an upstream
 /// adds; browsers that do not know `*` use the names.
@@ -45,14 +45,14 @@ pub trait Handler: Send + Sync + 'static {
     fn handle(
         &self,
         request: Request<RequestBody>,
-        source: Source,
+        source: ClientAddr,
     ) -> impl Future<Output = Response<Self::Body>> + Send;
 
     /// Returns the response to a request whose handler panicked: a 500.
     fn panicked(&self) -> Response<Self::Body>;
 
     /// Refuses a request that does not say, or says twice, which host it is for: a 400.
-    fn without_host(&self, request: Request<RequestBody>, source: &Source) -> Response<Self::Body>;
+    fn without_host(&self, request: Request<RequestBody>, source: &ClientAddr) -> Response<Self::Body>;
 }
 
 impl<H: Handler> Handler for Arc<H> {
@@ -61,7 +61,7 @@ impl<H: Handler> Handler for Arc<H> {
     fn handle(
         &self,
         request: Request<RequestBody>,
-        source: Source,
+        source: ClientAddr,
     ) -> impl Future<Output = Response<Self::Body>> + Send {
         H::handle(self, request, source)
     }
@@ -70,7 +70,7 @@ impl<H: Handler> Handler for Arc<H> {
         H::panicked(self)
     }
 
-    fn without_host(&self, request: Request<RequestBody>, source: &Source) -> Response<Self::Body> {
+    fn without_host(&self, request: Request<RequestBody>, source: &ClientAddr) -> Response<Self::Body> {
         H::without_host(self, request, source)
     }
 }

@@ -14,7 +14,7 @@ use std::{
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-use super::{client_addr::Networks, tls::TlsFiles};
+use super::{client_addr::TrustedProxies, tls::TlsFiles};
 
 /// Default divisor of all connections for the share of one client: a quarter leaves room for others, and is still
 /// thousands for a network behind one address.
@@ -44,7 +44,7 @@ pub struct ServerOptions {
     /// Certificate and key for HTTPS; plain HTTP without them.
     pub tls: TlsFiles,
     /// Proxies that are trusted to name the source of a request.
-    pub trusted_proxies: Networks,
+    pub trusted_proxies: TrustedProxies,
     /// Time that serving continues after the drain signal, with responses that ask clients to close. Load balancers
     /// need it to notice.
     pub drain_delay: Duration,
@@ -63,7 +63,7 @@ impl Default for ServerOptions {
             idle_timeout: Duration::from_secs(75),
             stall_timeout: Duration::from_mins(1),
             tls: TlsFiles::default(),
-            trusted_proxies: Networks::default(),
+            trusted_proxies: TrustedProxies::default(),
             drain_delay: Duration::ZERO,
             drain_timeout: Duration::from_secs(25),
         }

@@ -16,7 +16,9 @@ mod tls;
 mod workers;
 
 pub use accept::{BindError, DrainSignal, Drained, Server};
-pub use client_addr::{FORWARDED_FOR, FORWARDED_HOST, FORWARDED_PROTO, InvalidNetwork, Networks, Source};
+pub use client_addr::{
+    ClientAddr, FORWARDED_FOR, FORWARDED_HOST, FORWARDED_PROTO, InvalidTrustedProxies, TrustedProxies,
+};
 pub use handler::{Handler, RequestBody, allow_any_origin};
 pub use limits::{ServerOptions, raise_file_limit, reachable_address};
 pub use tls::{Tls, TlsError, TlsFiles, Validity};

@@ -23,7 +23,7 @@ use tokio::{
 
 use crate::clock::{Clock, SystemClock};
 
-use super::{BindError, Drained, Handler, RequestBody, Server, ServerOptions, Source, Workers};
+use super::{BindError, ClientAddr, Drained, Handler, RequestBody, Server, ServerOptions, Workers};
 
 /// Maximum time that a test waits before it fails.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -42,7 +42,7 @@ pub(super) struct Paths {
 impl Handler for Paths {
     type Body = BoxBody<Bytes, Infallible>;
 
-    async fn handle(&self, mut request: Request<RequestBody>, _: Source) -> Response<Self::Body> {
+    async fn handle(&self, mut request: Request<RequestBody>, _: ClientAddr) -> Response<Self::Body> {
         match request.uri().path() {
             "/refuse" => reply(401, "refused"),
             "/panic" => panic!("on purpose"),
@@ -68,7 +68,7 @@ impl Handler for Paths {
         reply(500, "sorry")
     }
 
-    fn without_host(&self, _: Request<RequestBody>, _: &Source) -> Response<Self::Body> {
+    fn without_host(&self, _: Request<RequestBody>, _: &ClientAddr) -> Response<Self::Body> {
         reply(400, "which host?")
     }
 }

@@ -11,7 +11,7 @@ use http::{HeaderMap, Request, Response, StatusCode, header};
 use http_body_util::{BodyExt, Either, Full};
 use larder::{
     clock::SystemClock,
-    server::{Handler, RequestBody, Server, ServerOptions, Source, Workers},
+    server::{ClientAddr, Handler, RequestBody, Server, ServerOptions, Workers},
 };
 use serde_json::json;
 use tokio::io::AsyncReadExt;
@@ -65,7 +65,7 @@ impl StandIn {
 impl Handler for StandIn {
     type Body = Either<Full<Bytes>, RequestBody>;
 
-    async fn handle(&self, request: Request<RequestBody>, _: Source) -> Response<Self::Body> {
+    async fn handle(&self, request: Request<RequestBody>, _: ClientAddr) -> Response<Self::Body> {
         let (head, body) = request.into_parts();
         let came = Came { what: format!("{} {}", head.method, head.uri), headers: head.headers };
         self.0.lock().expect("no thread panicked").push(came);
@@ -96,7 +96,7 @@ impl Handler for StandIn {
         panic!("the stand-in panicked; its story is above");
     }
 
-    fn without_host(&self, _: Request<RequestBody>, _: &Source) -> Response<Self::Body> {
+    fn without_host(&self, _: Request<RequestBody>, _: &ClientAddr) -> Response<Self::Body> {
         panic!("gateways name a host");
     }
 }

@@ -24,7 +24,7 @@ use crate::{
     },
     kv::{Catalog, StoreId, StoreName, UserId},
     outbound::{AnswerBody, FORWARDED, Peer, PeerError},
-    server::{FORWARDED_FOR, FORWARDED_HOST, FORWARDED_PROTO, Source},
+    server::{ClientAddr, FORWARDED_FOR, FORWARDED_HOST, FORWARDED_PROTO},
     storage::{BodyError, BoxError, ByteStream},
     telemetry::{request_context::trace_header, trace::TRACEPARENT},
 };
@@ -146,7 +146,7 @@ impl Leader {
         head: &Parts,
         body: B,
         id: &HeaderValue,
-        source: &Source,
+        source: &ClientAddr,
     ) -> Result<Response<ReplyBody>, ApiError>
     where
         B: Body<Data = Bytes> + Send + 'static,
@@ -179,7 +179,7 @@ impl Leader {
 
 /// Sets the headers that tell the leader where a request comes from, as proxies do. The leader trusts them if this
 /// gateway is one of its trusted proxies.
-fn tell(source: &Source, headers: &mut HeaderMap) {
+fn tell(source: &ClientAddr, headers: &mut HeaderMap) {
     let mut insert = |name, value: String| {
         if let Ok(value) = HeaderValue::try_from(value) {
             headers.insert(name, value);

@@ -10,7 +10,7 @@ use http::{Request, Response};
 use larder::{
     api::{Api, ReplyBody},
     clock::SystemClock,
-    server::{Handler, RequestBody, Server, ServerOptions, Source, Workers},
+    server::{ClientAddr, Handler, RequestBody, Server, ServerOptions, Workers},
 };
 
 /// Serves `api` until the runtime ends. Timeouts of its connections use real time: a test that moves the gateway's
@@ -28,7 +28,7 @@ struct Front(Api);
 impl Handler for Front {
     type Body = ReplyBody;
 
-    async fn handle(&self, request: Request<RequestBody>, source: Source) -> Response<ReplyBody> {
+    async fn handle(&self, request: Request<RequestBody>, source: ClientAddr) -> Response<ReplyBody> {
         self.0.respond(request, source).await
     }
 
@@ -36,7 +36,7 @@ impl Handler for Front {
         panic!("a request's handling panicked; its story is above");
     }
 
-    fn without_host(&self, _: Request<RequestBody>, _: &Source) -> Response<ReplyBody> {
+    fn without_host(&self, _: Request<RequestBody>, _: &ClientAddr) -> Response<ReplyBody> {
         panic!("the tests name a host");
     }
 }

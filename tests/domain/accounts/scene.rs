@@ -103,7 +103,7 @@ impl Gateway {
         let body = body.map(|body| body.to_string()).unwrap_or_default();
         let request = request.header("Content-Type", "application/json");
         let request = request.body(Full::new(Bytes::from(body))).expect("a request");
-        let response = self.api.respond(request, Source::default()).await;
+        let response = self.api.respond(request, ClientAddr::default()).await;
         let status = response.status().as_u16();
         let bytes = response.into_body().collect().await.expect("a body").to_bytes();
         let body: Value = serde_json::from_slice(&bytes).unwrap_or(Value::Null);
