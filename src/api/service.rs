@@ -86,7 +86,7 @@ impl Api {
 
     /// Returns the API of a gateway that is not the leader: `leader` serves all conditional writes.
     #[must_use]
-    pub fn with_leader(self, leader: Arc<Peer>) -> Self {
+    pub fn with_leader(self, leader: Arc<HttpClient>) -> Self {
         Self { leader: Some(Leader::new(leader)), ..self }
     }
 

@@ -10,7 +10,7 @@ use crate::{
     jobs::CollectorAddress,
     kv::{CatalogOptions, Retention},
     network::Proxies,
-    outbound::{InvalidPeerAddress, PeerAddress},
+    outbound::{InvalidServerAddress, ServerAddress},
     runs::RunOptions,
     server::ServerOptions,
     storage::DEFAULT_MEMORY_LIMIT,
@@ -164,16 +164,16 @@ pub enum LeaderSetting {
     /// This gateway.
     ThisGateway,
     /// Another gateway.
-    OtherGateway(PeerAddress),
+    OtherGateway(ServerAddress),
 }
 
 impl FromStr for LeaderSetting {
-    type Err = InvalidPeerAddress;
+    type Err = InvalidServerAddress;
 
-    fn from_str(text: &str) -> Result<Self, InvalidPeerAddress> {
+    fn from_str(text: &str) -> Result<Self, InvalidServerAddress> {
         match text {
             SELF_VALUE => Ok(Self::ThisGateway),
-            origin => PeerAddress::parse(origin).map(Self::OtherGateway),
+            origin => ServerAddress::parse(origin).map(Self::OtherGateway),
         }
     }
 }
@@ -191,7 +191,7 @@ impl fmt::Display for LeaderSetting {
 #[derive(Debug, Clone, Default)]
 pub struct UpstreamOptions {
     /// Its address.
-    pub address: Option<PeerAddress>,
+    pub address: Option<ServerAddress>,
     /// Larder's token there.
     pub token: Option<Token>,
 }

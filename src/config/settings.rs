@@ -4,7 +4,7 @@ use std::{ops::RangeInclusive, path::PathBuf, time::Duration};
 
 use crate::{
     auth::{MasterSecret, Token},
-    outbound::{InvalidPeerAddress, PeerAddress},
+    outbound::{InvalidServerAddress, ServerAddress},
     telemetry::LogFormat,
 };
 
@@ -519,7 +519,7 @@ static UPSTREAM: &[Setting] = &[
                LARDER_UPSTREAM_TOKEN",
         is_secret: false,
         apply: |config, text| {
-            let address = PeerAddress::parse_upstream(text.trim());
+            let address = ServerAddress::parse_upstream(text.trim());
             config.upstream.address = Some(address.map_err(|error| error.to_string())?);
             Ok(())
         },

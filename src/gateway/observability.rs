@@ -10,7 +10,7 @@ use crate::{
     config::Config,
     jobs::{Job, SpanExport},
     kv::{Catalog, Usage},
-    outbound::Peer,
+    outbound::HttpClient,
     server::{Server, Tls},
     telemetry::{Kind, Metrics, Sample, trace::Tracer},
 };
@@ -113,7 +113,7 @@ impl Tracing {
         let tracer = Arc::new(Tracer::new(options.ratio, seed));
         tracer.show(metrics);
         let Some(address) = &options.collector else { return Ok(Self::default()) };
-        let collector = Peer::collector(address.server().clone(), &config.proxies, Arc::clone(clock));
+        let collector = HttpClient::otlp(address.server().clone(), &config.proxies, Arc::clone(clock));
         let collector = collector.map_err(StartError::Collector)?;
         let instance = format!("{seed:016x}");
         let export = SpanExport::new(Arc::clone(&tracer), collector, address, options.headers.clone(), instance);

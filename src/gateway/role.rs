@@ -42,7 +42,7 @@ pub(super) enum Role {
     /// The only gateway that performs conditional writes and handles due items.
     Leader,
     /// A gateway that forwards conditional writes to the leader.
-    Follower(Arc<Peer>),
+    Follower(Arc<HttpClient>),
 }
 
 impl Role {
@@ -63,7 +63,7 @@ impl Role {
                 Ok(match leader {
                     LeaderSetting::ThisGateway => Self::Leader,
                     LeaderSetting::OtherGateway(address) => {
-                        Self::Follower(Arc::new(Peer::new(address.clone(), Arc::clone(clock))))
+                        Self::Follower(Arc::new(HttpClient::leader(address.clone(), Arc::clone(clock))))
                     }
                 })
             }

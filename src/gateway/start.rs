@@ -363,7 +363,8 @@ fn warn_of_addresses(config: &Config, role: &Role, address: SocketAddr, is_encry
 fn upstream(config: &Config, clock: &Arc<dyn Clock>) -> Result<Option<Upstream>, StartError> {
     let options = &config.upstream;
     let Some((address, token)) = options.address.as_ref().zip(options.token.as_ref()) else { return Ok(None) };
-    let peer = Peer::upstream(address.clone(), &config.proxies, Arc::clone(clock)).map_err(StartError::Upstream)?;
+    let peer =
+        HttpClient::upstream(address.clone(), &config.proxies, Arc::clone(clock)).map_err(StartError::Upstream)?;
     if let Some(proxy) = peer.proxy() {
         tracing::info!(%proxy, "the upstream is reached through a proxy");
     }

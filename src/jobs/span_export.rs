@@ -16,7 +16,7 @@ use http_body_util::Full;
 
 use crate::{
     kv,
-    outbound::{InvalidPeerAddress, Peer, PeerAddress, PeerError},
+    outbound::{HttpClient, HttpClientError, InvalidServerAddress, ServerAddress},
     telemetry::{
         otlp::{CONTENT_TYPE, document},
         trace::{Span, Tracer},
@@ -40,22 +40,22 @@ const PATH: &str = "/v1/traces";
 /// Address of a collector.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CollectorAddress {
-    server: PeerAddress,
+    server: ServerAddress,
     /// Prefix of all its paths, without a trailing slash.
     base: String,
 }
 
 impl FromStr for CollectorAddress {
-    type Err = InvalidPeerAddress;
+    type Err = InvalidServerAddress;
 
     /// An origin, perhaps with a path: `http://127.0.0.1:4318`, `https://collector.example/otlp`.
-    fn from_str(text: &str) -> Result<Self, InvalidPeerAddress> {
-        let uri: Uri = text.parse().map_err(|_| InvalidPeerAddress::NoOrigin)?;
-        let (scheme, authority) = uri.scheme_str().zip(uri.authority()).ok_or(InvalidPeerAddress::NoOrigin)?;
+    fn from_str(text: &str) -> Result<Self, InvalidServerAddress> {
+        let uri: Uri = text.parse().map_err(|_| InvalidServerAddress::NoOrigin)?;
+        let (scheme, authority) = uri.scheme_str().zip(uri.authority()).ok_or(InvalidServerAddress::NoOrigin)?;
         if text.contains(['?', '#']) {
-            return Err(InvalidPeerAddress::NoOrigin);
+            return Err(InvalidServerAddress::NoOrigin);
         }
-        let server = PeerAddress::parse_upstream(&format!("{scheme}://{authority}"))?;
+        let server = ServerAddress::parse_upstream(&format!("{scheme}://{authority}"))?;
         Ok(Self { server, base: uri.path().trim_end_matches('/').to_owned() })
     }
 }
@@ -68,7 +68,7 @@ impl std::fmt::Display for CollectorAddress {
 
 impl CollectorAddress {
     /// Returns the server part of the address.
-    pub fn server(&self) -> &PeerAddress {
+    pub fn server(&self) -> &ServerAddress {
         &self.server
     }
 }
@@ -77,7 +77,7 @@ impl CollectorAddress {
 #[derive(Debug)]
 pub struct SpanExport {
     tracer: Arc<Tracer>,
-    collector: Peer,
+    collector: HttpClient,
     path: Uri,
     /// Headers of every request, including those set by the operator; the operator's values are marked as sensitive.
     headers: HeaderMap,
@@ -97,7 +97,7 @@ enum Sent {
 #[derive(Debug, thiserror::Error)]
 enum Failure {
     #[error(transparent)]
-    Peer(#[from] PeerError),
+    HttpClient(#[from] HttpClientError),
     #[error("the collector answers {0}")]
     Status(StatusCode),
 }
@@ -106,7 +106,7 @@ impl SpanExport {
     /// Returns a job that sends the spans of `tracer` to `collector` at `address`; `instance` names this process.
     pub fn new(
         tracer: Arc<Tracer>,
-        collector: Peer,
+        collector: HttpClient,
         address: &CollectorAddress,
         mut headers: HeaderMap,
         instance: String,

@@ -12,14 +12,14 @@ const HTTPS_PORT: u16 = 443;
 
 /// The address of another server.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PeerAddress {
+pub struct ServerAddress {
     host: String,
     port: u16,
     authority: HeaderValue,
     is_encrypted: bool,
 }
 
-impl fmt::Display for PeerAddress {
+impl fmt::Display for ServerAddress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let scheme = if self.is_encrypted { Scheme::HTTPS } else { Scheme::HTTP };
         write!(f, "{scheme}://{}", self.authority.to_str().unwrap_or_default())
@@ -28,52 +28,52 @@ impl fmt::Display for PeerAddress {
 
 /// An invalid address of another server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum InvalidPeerAddress {
+pub enum InvalidServerAddress {
     /// The text is no origin.
     #[error("is not an origin; write it like http://10.0.0.5:8011, without a path")]
     NoOrigin,
-    /// The address of a gateway asks for encryption.
-    #[error("asks for HTTPS, which gateways do not speak among themselves; give the leader's http:// address")]
+    /// The address of a gateway asks for tls.
+    #[error("asks for HTTPS, which gateways do not speak among themselves; put_back the leader's http:// address")]
     Encrypted,
-    /// The address asks for encryption, which this build lacks.
+    /// The address asks for tls, which this build lacks.
     #[error("asks for HTTPS, which this build does not speak: it was built without the feature s3")]
     BuiltWithoutTls,
 }
 
-impl PeerAddress {
+impl ServerAddress {
     /// Parses the origin of a gateway: `http://host:port`.
-    pub fn parse(origin: &str) -> Result<Self, InvalidPeerAddress> {
-        let address = Self::of_any_scheme(origin)?;
-        if address.is_encrypted { Err(InvalidPeerAddress::Encrypted) } else { Ok(address) }
+    pub fn parse(origin: &str) -> Result<Self, InvalidServerAddress> {
+        let address = Self::parse_any_scheme(origin)?;
+        if address.is_encrypted { Err(InvalidServerAddress::Encrypted) } else { Ok(address) }
     }
 
     /// Parses the origin of an upstream: `https://host` or `http://host:port`.
-    pub fn parse_upstream(origin: &str) -> Result<Self, InvalidPeerAddress> {
-        let address = Self::of_any_scheme(origin)?;
+    pub fn parse_upstream(origin: &str) -> Result<Self, InvalidServerAddress> {
+        let address = Self::parse_any_scheme(origin)?;
         if address.is_encrypted && !cfg!(feature = "s3") {
-            return Err(InvalidPeerAddress::BuiltWithoutTls);
+            return Err(InvalidServerAddress::BuiltWithoutTls);
         }
         Ok(address)
     }
 
-    fn of_any_scheme(origin: &str) -> Result<Self, InvalidPeerAddress> {
-        let uri: Uri = origin.parse().map_err(|_| InvalidPeerAddress::NoOrigin)?;
+    fn parse_any_scheme(origin: &str) -> Result<Self, InvalidServerAddress> {
+        let uri: Uri = origin.parse().map_err(|_| InvalidServerAddress::NoOrigin)?;
         let authority = uri
             .authority()
             .filter(|authority| !authority.as_str().contains('@'))
-            .ok_or(InvalidPeerAddress::NoOrigin)?;
+            .ok_or(InvalidServerAddress::NoOrigin)?;
         if authority.host().is_empty() || uri.path() != "/" || origin.contains(['?', '#']) {
-            return Err(InvalidPeerAddress::NoOrigin);
+            return Err(InvalidServerAddress::NoOrigin);
         }
         let is_encrypted = match uri.scheme() {
             Some(scheme) if *scheme == Scheme::HTTPS => true,
             Some(scheme) if *scheme == Scheme::HTTP => false,
-            Some(_) | None => return Err(InvalidPeerAddress::NoOrigin),
+            Some(_) | None => return Err(InvalidServerAddress::NoOrigin),
         };
         // The brackets of an IPv6 address are part of the URI only.
         let host = authority.host().trim_start_matches('[').trim_end_matches(']').to_owned();
         let port = authority.port_u16().unwrap_or(if is_encrypted { HTTPS_PORT } else { HTTP_PORT });
-        let authority = HeaderValue::from_str(authority.as_str()).map_err(|_| InvalidPeerAddress::NoOrigin)?;
+        let authority = HeaderValue::from_str(authority.as_str()).map_err(|_| InvalidServerAddress::NoOrigin)?;
         Ok(Self { host, port, authority, is_encrypted })
     }
 
@@ -116,28 +116,28 @@ mod tests {
         for (origin, host, port) in
             [("http://leader", "leader", 80), ("http://10.0.0.5:8011/", "10.0.0.5", 8011), ("http://[::1]:1", "::1", 1)]
         {
-            assert_eq!(PeerAddress::parse(origin).expect(origin).target(), (host, port));
+            assert_eq!(ServerAddress::parse(origin).expect(origin).target(), (host, port));
         }
         for bad in
             ["", "leader", "leader:8011", "ftp://leader", "http://leader/path", "http://u:p@leader", "http://k?a"]
         {
-            assert!(matches!(PeerAddress::parse(bad), Err(InvalidPeerAddress::NoOrigin)), "{bad}");
+            assert!(matches!(ServerAddress::parse(bad), Err(InvalidServerAddress::NoOrigin)), "{bad}");
         }
-        assert!(matches!(PeerAddress::parse("https://leader"), Err(InvalidPeerAddress::Encrypted)));
+        assert!(matches!(ServerAddress::parse("https://leader"), Err(InvalidServerAddress::Encrypted)));
     }
 
     #[test]
     fn an_upstream_may_be_encrypted_where_the_build_can() {
-        let plain = PeerAddress::parse_upstream("http://127.0.0.1:8011").expect("an address");
+        let plain = ServerAddress::parse_upstream("http://127.0.0.1:8011").expect("an address");
         assert_eq!((plain.target(), plain.is_encrypted()), (("127.0.0.1", 8011), false));
-        match PeerAddress::parse_upstream("https://upstream.example") {
+        match ServerAddress::parse_upstream("https://upstream.example") {
             Ok(address) if cfg!(feature = "s3") => {
                 assert_eq!((address.target(), address.is_encrypted()), (("upstream.example", 443), true));
                 assert_eq!(address.to_string(), "https://upstream.example");
             }
-            Err(InvalidPeerAddress::BuiltWithoutTls) if !cfg!(feature = "s3") => {}
+            Err(InvalidServerAddress::BuiltWithoutTls) if !cfg!(feature = "s3") => {}
             other => panic!("{other:?}"),
         }
-        assert!(matches!(PeerAddress::parse_upstream("https://a/v2"), Err(InvalidPeerAddress::NoOrigin)));
+        assert!(matches!(ServerAddress::parse_upstream("https://a/v2"), Err(InvalidServerAddress::NoOrigin)));
     }
 }

@@ -19,36 +19,36 @@ use hyper::body::Incoming;
 
 use crate::clock::Clock;
 
-use super::http_client::{Channel, IdleChannels, PeerError};
+use super::http_client::{Connection, HttpClientError, IdleConnections};
 
 /// Marks that the client has to send.
-const CLIENTS_TURN: u64 = u64::MAX;
+const WAITING_FOR_CLIENT: u64 = u64::MAX;
 
 /// Since when the other gateway has had to act.
 #[derive(Debug)]
 pub struct Progress {
     clock: Arc<dyn Clock>,
     since_ms: AtomicU64,
-    is_broken: AtomicBool,
+    request_failed: AtomicBool,
 }
 
 impl Progress {
     /// Starts with the other gateway, which has to act from now on.
     pub fn new(clock: Arc<dyn Clock>) -> Self {
-        let progress = Self { clock, since_ms: AtomicU64::new(0), is_broken: AtomicBool::new(false) };
+        let progress = Self { clock, since_ms: AtomicU64::new(0), request_failed: AtomicBool::new(false) };
         progress.touch();
         progress
     }
 
-    /// Returns once the other gateway has done nothing for `patience`. Time in which the client has to send does not
+    /// Returns once the other gateway has done nothing for `timeout`. Time in which the client has to send does not
     /// count: the server module has its own limits for that.
-    pub async fn exhausted(&self, patience: Duration) {
+    pub async fn stalled(&self, timeout: Duration) {
         loop {
             let since = self.since_ms.load(Relaxed);
-            let left = if since == CLIENTS_TURN {
-                patience
+            let left = if since == WAITING_FOR_CLIENT {
+                timeout
             } else {
-                (Duration::from_millis(since) + patience).saturating_sub(self.clock.monotonic())
+                (Duration::from_millis(since) + timeout).saturating_sub(self.clock.monotonic())
             };
             if left.is_zero() {
                 return;
@@ -58,28 +58,28 @@ impl Progress {
     }
 
     /// Returns whether the request's own body broke off.
-    pub fn is_broken(&self) -> bool {
-        self.is_broken.load(Relaxed)
+    pub fn request_failed(&self) -> bool {
+        self.request_failed.load(Relaxed)
     }
 
     fn touch(&self) {
-        let now = u64::try_from(self.clock.monotonic().as_millis()).unwrap_or(CLIENTS_TURN - 1);
+        let now = u64::try_from(self.clock.monotonic().as_millis()).unwrap_or(WAITING_FOR_CLIENT - 1);
         self.since_ms.store(now, Relaxed);
     }
 
     fn wait_for_client(&self) {
-        self.since_ms.store(CLIENTS_TURN, Relaxed);
+        self.since_ms.store(WAITING_FOR_CLIENT, Relaxed);
     }
 }
 
 /// The body of a request to another gateway.
 #[derive(Debug)]
-pub struct Outgoing {
+pub struct TrackedBody {
     inner: UnsyncBoxBody<Bytes, Box<dyn Error + Send + Sync>>,
     progress: Arc<Progress>,
 }
 
-impl Outgoing {
+impl TrackedBody {
     /// Wraps a body and reports its progress.
     pub fn new<B>(body: B, progress: Arc<Progress>) -> Self
     where
@@ -90,7 +90,7 @@ impl Outgoing {
     }
 }
 
-impl Body for Outgoing {
+impl Body for TrackedBody {
     type Data = Bytes;
     type Error = Box<dyn Error + Send + Sync>;
 
@@ -101,7 +101,7 @@ impl Body for Outgoing {
         let polled = Pin::new(&mut self.inner).poll_frame(context);
         match &polled {
             Poll::Pending => self.progress.wait_for_client(),
-            Poll::Ready(Some(Err(_))) => self.progress.is_broken.store(true, Relaxed),
+            Poll::Ready(Some(Err(_))) => self.progress.request_failed.store(true, Relaxed),
             Poll::Ready(Some(Ok(_)) | None) => self.progress.touch(),
         }
         polled
@@ -117,30 +117,35 @@ impl Body for Outgoing {
 }
 
 /// Timeout for a response body that makes no progress.
-const STALL: Duration = Duration::from_secs(30);
+const STALL_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// A response whose body is still to be read.
 #[derive(Debug)]
-pub struct Answer {
+pub struct ClientResponse {
     /// Status and header fields, as received.
     pub head: Parts,
     /// The body.
-    pub body: AnswerBody,
+    pub body: ClientResponseBody,
 }
 
 /// The body of a response. Its connection is kept for the next request once it was read to its end, and closed if it is
 /// dropped before.
 #[derive(Debug)]
-pub struct AnswerBody {
+pub struct ClientResponseBody {
     incoming: Incoming,
-    channel: Option<Channel>,
-    idle: Arc<IdleChannels>,
+    connection: Option<Connection>,
+    idle: Arc<IdleConnections>,
     clock: Arc<dyn Clock>,
 }
 
-impl AnswerBody {
-    pub(super) fn new(incoming: Incoming, channel: Channel, idle: Arc<IdleChannels>, clock: Arc<dyn Clock>) -> Self {
-        let mut body = Self { incoming, channel: Some(channel), idle, clock };
+impl ClientResponseBody {
+    pub(super) fn new(
+        incoming: Incoming,
+        connection: Connection,
+        idle: Arc<IdleConnections>,
+        clock: Arc<dyn Clock>,
+    ) -> Self {
+        let mut body = Self { incoming, connection: Some(connection), idle, clock };
         if body.incoming.is_end_stream() {
             body.end();
         }
@@ -153,11 +158,11 @@ impl AnswerBody {
     }
 
     /// Returns the next bytes; `None` at the end.
-    pub async fn chunk(&mut self) -> Result<Option<Bytes>, PeerError> {
+    pub async fn chunk(&mut self) -> Result<Option<Bytes>, HttpClientError> {
         loop {
             let frame = tokio::select! {
-                frame = self.incoming.frame() => frame.transpose().map_err(PeerError::Broken)?,
-                () = self.clock.sleep(STALL) => return Err(PeerError::Silent),
+                frame = self.incoming.frame() => frame.transpose().map_err(HttpClientError::Broken)?,
+                () = self.clock.sleep(STALL_TIMEOUT) => return Err(HttpClientError::Silent),
             };
             match frame.map(http_body::Frame::into_data) {
                 Some(Ok(bytes)) => return Ok(Some(bytes)),
@@ -172,8 +177,8 @@ impl AnswerBody {
     }
 
     fn end(&mut self) {
-        if let Some(channel) = self.channel.take() {
-            self.idle.give(channel);
+        if let Some(connection) = self.connection.take() {
+            self.idle.put_back(connection);
         }
     }
 }

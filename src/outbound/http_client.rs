@@ -27,10 +27,10 @@ use crate::{
 };
 
 #[cfg(feature = "s3")]
-use super::encryption::Encryption;
+use super::tls::TlsConfig;
 use super::{
-    address::PeerAddress,
-    bodies::{Answer, AnswerBody, Outgoing, Progress},
+    address::ServerAddress,
+    bodies::{ClientResponse, ClientResponseBody, Progress, TrackedBody},
 };
 
 /// Any error.
@@ -40,48 +40,48 @@ type BoxError = Box<dyn Error + Send + Sync>;
 pub const FORWARDED: HeaderName = HeaderName::from_static("larder-forwarded");
 
 /// Timeout for connecting.
-const CONNECT: Duration = Duration::from_secs(3);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// Marks a request as relayed to an upstream. A gateway that would have to relay it again refuses it.
 pub const RELAYED: HeaderName = HeaderName::from_static("larder-relayed");
 
 /// Timeout for another gateway that neither takes bytes of a request nor begins to answer it.
-const PATIENCE: Duration = Duration::from_secs(30);
+const LEADER_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// The same for an upstream, which may have to scan a whole dataset first. Below the 6 minutes after which the official
-/// clients give up.
-const UPSTREAM_PATIENCE: Duration = Duration::from_mins(2);
+/// clients put_back up.
+const UPSTREAM_TIMEOUT: Duration = Duration::from_mins(2);
 
 /// The same for a trace collector.
-const COLLECTOR_PATIENCE: Duration = Duration::from_secs(10);
+const OTLP_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Maximum number of connections tried for one request: idle ones may turn out to be closed before anything was sent.
-const MAX_CONNECTIONS_TRIED: usize = 4;
+const MAX_CONNECTION_ATTEMPTS: usize = 4;
 
 /// HTTP client for another server: a gateway, an upstream, or a trace collector.
 #[derive(Debug)]
-pub struct Peer {
-    address: PeerAddress,
+pub struct HttpClient {
+    address: ServerAddress,
     mark: Option<HeaderName>,
-    patience: Duration,
+    timeout: Duration,
     #[cfg(feature = "s3")]
-    encryption: Option<Encryption>,
+    tls: Option<TlsConfig>,
     proxy: Option<Proxy>,
     clock: Arc<dyn Clock>,
-    idle: Arc<IdleChannels>,
+    idle: Arc<IdleConnections>,
     connections: TaskTracker,
 }
 
-impl Peer {
+impl HttpClient {
     /// Returns a client for the gateway at `address`, without a proxy. The first request opens the first connection.
-    pub fn new(address: PeerAddress, clock: Arc<dyn Clock>) -> Self {
-        let idle = Arc::new(IdleChannels::new(Arc::clone(&clock)));
+    pub fn leader(address: ServerAddress, clock: Arc<dyn Clock>) -> Self {
+        let idle = Arc::new(IdleConnections::new(Arc::clone(&clock)));
         Self {
             address,
             mark: Some(FORWARDED),
-            patience: PATIENCE,
+            timeout: LEADER_TIMEOUT,
             #[cfg(feature = "s3")]
-            encryption: None,
+            tls: None,
             proxy: None,
             clock,
             idle,
@@ -92,29 +92,29 @@ impl Peer {
     /// Returns a client for the upstream at `address`, a server of any make. The first request opens the first
     /// connection.
     ///
-    /// Fails if the address asks for encryption and that is not available.
-    pub fn upstream(address: PeerAddress, proxies: &Proxies, clock: Arc<dyn Clock>) -> Result<Self, BoxError> {
+    /// Fails if the address asks for tls and that is not available.
+    pub fn upstream(address: ServerAddress, proxies: &Proxies, clock: Arc<dyn Clock>) -> Result<Self, BoxError> {
         let proxy = proxies.on_the_way_to(address.is_encrypted(), address.target().0);
         #[cfg(feature = "s3")]
-        let encryption = address.is_encrypted().then(|| Encryption::with(address.target().0)).transpose()?;
+        let tls = address.is_encrypted().then(|| TlsConfig::for_host(address.target().0)).transpose()?;
         #[cfg(not(feature = "s3"))]
         if address.is_encrypted() {
             return Err("this build does not speak HTTPS".into());
         }
         Ok(Self {
             mark: Some(RELAYED),
-            patience: UPSTREAM_PATIENCE,
+            timeout: UPSTREAM_TIMEOUT,
             #[cfg(feature = "s3")]
-            encryption,
+            tls,
             proxy,
-            ..Self::new(address, clock)
+            ..Self::leader(address, clock)
         })
     }
 
     /// Returns a client for the trace collector at `address`. Unlike those to an upstream, its requests carry no mark
     /// against relaying.
-    pub fn collector(address: PeerAddress, proxies: &Proxies, clock: Arc<dyn Clock>) -> Result<Self, BoxError> {
-        Ok(Self { mark: None, patience: COLLECTOR_PATIENCE, ..Self::upstream(address, proxies, clock)? })
+    pub fn otlp(address: ServerAddress, proxies: &Proxies, clock: Arc<dyn Clock>) -> Result<Self, BoxError> {
+        Ok(Self { mark: None, timeout: OTLP_TIMEOUT, ..Self::upstream(address, proxies, clock)? })
     }
 
     /// Returns the proxy in between, if there is one.
@@ -125,13 +125,13 @@ impl Peer {
     /// Sends a request, whose URI is a path with its query, and returns the response once its head has arrived. Sets
     /// `Host` and the mark ([`FORWARDED`] or [`RELAYED`]; none for a collector). A request that was sent is never
     /// repeated.
-    pub async fn send<B>(&self, request: Request<B>) -> Result<Answer, PeerError>
+    pub async fn send<B>(&self, request: Request<B>) -> Result<ClientResponse, HttpClientError>
     where
         B: Body<Data = Bytes> + Send + 'static,
         B::Error: Into<BoxError>,
     {
         let progress = Arc::new(Progress::new(Arc::clone(&self.clock)));
-        let mut request = request.map(|body| Outgoing::new(body, Arc::clone(&progress)));
+        let mut request = request.map(|body| TrackedBody::new(body, Arc::clone(&progress)));
         *request.version_mut() = Version::HTTP_11;
         let headers = request.headers_mut();
         headers.insert(header::HOST, self.address.authority().clone());
@@ -140,44 +140,45 @@ impl Peer {
             headers.extend(proxy.authorization().map(|value| (header::PROXY_AUTHORIZATION, value.clone())));
             *request.uri_mut() = self.address.url(request.uri());
         }
-        for tried in 1..=MAX_CONNECTIONS_TRIED {
-            let kept = if tried < MAX_CONNECTIONS_TRIED { self.idle.take() } else { None };
-            let mut channel = match kept {
-                Some(channel) => channel,
+        for tried in 1..=MAX_CONNECTION_ATTEMPTS {
+            let kept = if tried < MAX_CONNECTION_ATTEMPTS { self.idle.take() } else { None };
+            let mut connection = match kept {
+                Some(connection) => connection,
                 None => self.connect().await?,
             };
             let sent = tokio::select! {
-                sent = channel.sender.try_send_request(request) => sent,
-                () = progress.exhausted(self.patience) => return Err(PeerError::Silent),
+                sent = connection.sender.try_send_request(request) => sent,
+                () = progress.stalled(self.timeout) => return Err(HttpClientError::Silent),
             };
             match sent {
                 Ok(response) => {
                     let (head, incoming) = response.into_parts();
-                    let body = AnswerBody::new(incoming, channel, Arc::clone(&self.idle), Arc::clone(&self.clock));
-                    return Ok(Answer { head, body });
+                    let body =
+                        ClientResponseBody::new(incoming, connection, Arc::clone(&self.idle), Arc::clone(&self.clock));
+                    return Ok(ClientResponse { head, body });
                 }
                 Err(mut failed) => match failed.take_message() {
                     Some(unsent) => request = unsent,
-                    None if progress.is_broken() => return Err(PeerError::Request),
-                    None => return Err(PeerError::Broken(failed.into_error())),
+                    None if progress.request_failed() => return Err(HttpClientError::Request),
+                    None => return Err(HttpClientError::Broken(failed.into_error())),
                 },
             }
         }
-        Err(PeerError::NoConnection)
+        Err(HttpClientError::NoConnection)
     }
 
-    async fn connect(&self) -> Result<Channel, PeerError> {
+    async fn connect(&self) -> Result<Connection, HttpClientError> {
         tokio::select! {
-            channel = self.open() => channel,
-            () = self.clock.sleep(CONNECT) => Err(PeerError::NoConnection),
+            connection = self.open() => connection,
+            () = self.clock.sleep(CONNECT_TIMEOUT) => Err(HttpClientError::NoConnection),
         }
     }
 
-    async fn open(&self) -> Result<Channel, PeerError> {
-        let stream = self.reach().await.map_err(PeerError::Unreachable)?;
+    async fn open(&self) -> Result<Connection, HttpClientError> {
+        let stream = self.reach().await.map_err(HttpClientError::Unreachable)?;
         #[cfg(feature = "s3")]
-        if let Some(encryption) = &self.encryption {
-            return self.speak(encryption.of(stream).await.map_err(PeerError::Unreachable)?).await;
+        if let Some(tls) = &self.tls {
+            return self.speak(tls.handshake(stream).await.map_err(HttpClientError::Unreachable)?).await;
         }
         self.speak(stream).await
     }
@@ -191,19 +192,19 @@ impl Peer {
         }
     }
 
-    /// Starts HTTP over a stream; it ends when the channel is dropped.
-    async fn speak<S>(&self, stream: S) -> Result<Channel, PeerError>
+    /// Starts HTTP over a stream; it ends when the connection is dropped.
+    async fn speak<S>(&self, stream: S) -> Result<Connection, HttpClientError>
     where
         S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     {
-        let (sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(PeerError::Broken)?;
+        let (sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(HttpClientError::Broken)?;
         let open = CancellationToken::new();
         let closed = open.clone();
         self.connections.spawn(async move {
             // The caller that waits for the response gets the error.
             let _ = closed.run_until_cancelled(connection).await;
         });
-        Ok(Channel::new(sender, open.drop_guard()))
+        Ok(Connection::new(sender, open.drop_guard()))
     }
 }
 
@@ -216,59 +217,60 @@ const MAX_IDLE_TIME: Duration = Duration::from_secs(5);
 
 /// A connection that can carry one request. Dropping it closes the connection.
 #[derive(Debug)]
-pub struct Channel {
+pub struct Connection {
     /// Sender of requests.
-    pub sender: SendRequest<Outgoing>,
+    pub sender: SendRequest<TrackedBody>,
     _open: DropGuard,
 }
 
-impl Channel {
-    /// Returns a channel whose connection ends with `open`.
-    pub fn new(sender: SendRequest<Outgoing>, open: DropGuard) -> Self {
+impl Connection {
+    /// Returns a connection whose connection ends with `open`.
+    pub fn new(sender: SendRequest<TrackedBody>, open: DropGuard) -> Self {
         Self { sender, _open: open }
     }
 }
 
 /// Connections that wait for a request.
 #[derive(Debug)]
-pub struct IdleChannels {
+pub struct IdleConnections {
     clock: Arc<dyn Clock>,
-    channels: Mutex<Vec<(Channel, Duration)>>,
+    connections: Mutex<Vec<(Connection, Duration)>>,
 }
 
-impl IdleChannels {
+impl IdleConnections {
     /// Returns an empty pool.
     pub fn new(clock: Arc<dyn Clock>) -> Self {
-        Self { clock, channels: Mutex::default() }
+        Self { clock, connections: Mutex::default() }
     }
 
     /// Takes the connection that was idle for the shortest time.
-    pub fn take(&self) -> Option<Channel> {
+    pub fn take(&self) -> Option<Connection> {
         let now = self.clock.monotonic();
-        let mut channels = self.channels();
-        channels.retain(|(channel, since)| !channel.sender.is_closed() && now.saturating_sub(*since) < MAX_IDLE_TIME);
-        let at = channels.iter().rposition(|(channel, _)| channel.sender.is_ready())?;
-        Some(channels.remove(at).0)
+        let mut connections = self.connections();
+        connections
+            .retain(|(connection, since)| !connection.sender.is_closed() && now.saturating_sub(*since) < MAX_IDLE_TIME);
+        let at = connections.iter().rposition(|(connection, _)| connection.sender.is_ready())?;
+        Some(connections.remove(at).0)
     }
 
     /// Returns a connection whose response was read to its end.
-    pub fn give(&self, channel: Channel) {
+    pub fn put_back(&self, connection: Connection) {
         let now = self.clock.monotonic();
-        let mut channels = self.channels();
-        if channels.len() == MAX_IDLE {
-            channels.remove(0);
+        let mut connections = self.connections();
+        if connections.len() == MAX_IDLE {
+            connections.remove(0);
         }
-        channels.push((channel, now));
+        connections.push((connection, now));
     }
 
-    fn channels(&self) -> MutexGuard<'_, Vec<(Channel, Duration)>> {
-        self.channels.lock().unwrap_or_else(PoisonError::into_inner)
+    fn connections(&self) -> MutexGuard<'_, Vec<(Connection, Duration)>> {
+        self.connections.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// A request that got no complete response. Unless a variant says otherwise, its effect on the other server is unknown.
 #[derive(Debug, thiserror::Error)]
-pub enum PeerError {
+pub enum HttpClientError {
     /// Connecting failed; nothing was sent.
     #[error("the other server cannot be reached")]
     Unreachable(#[source] std::io::Error),

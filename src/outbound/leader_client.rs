@@ -6,12 +6,12 @@ use bytes::Bytes;
 use http::{HeaderValue, Method, Request, StatusCode, Uri, header};
 use http_body_util::Full;
 
-use super::http_client::{Peer, PeerError};
+use super::http_client::{HttpClient, HttpClientError};
 
 /// Client for another gateway, with this gateway's own credentials.
 #[derive(Debug)]
 pub struct Errands {
-    peer: Arc<Peer>,
+    peer: Arc<HttpClient>,
     /// The header `Authorization`; marked as sensitive, so that it is never logged.
     authorization: HeaderValue,
 }
@@ -29,14 +29,14 @@ pub enum Answered {
 
 impl Errands {
     /// Returns a client for `peer` with this token; `None` if no header can carry it.
-    pub fn new(peer: Arc<Peer>, token: &str) -> Option<Self> {
+    pub fn new(peer: Arc<HttpClient>, token: &str) -> Option<Self> {
         let mut authorization = HeaderValue::try_from(format!("Bearer {token}")).ok()?;
         authorization.set_sensitive(true);
         Some(Self { peer, authorization })
     }
 
     /// Posts a JSON document. A request that was sent is never repeated.
-    pub async fn post(&self, path: &'static str, document: Vec<u8>) -> Result<Answered, PeerError> {
+    pub async fn post(&self, path: &'static str, document: Vec<u8>) -> Result<Answered, HttpClientError> {
         let mut request = Request::new(Full::new(Bytes::from(document)));
         *request.method_mut() = Method::POST;
         *request.uri_mut() = Uri::from_static(path);

@@ -1,19 +1,19 @@
 //! HTTP client for other servers: connections, timeouts, and the marks of forwarded requests.
 //!
-//! [`Peer`] sends requests to another gateway over plain HTTP, to an upstream or to a collector, and streams the
+//! [`HttpClient`] sends requests to another gateway over plain HTTP, to an upstream or to a collector, and streams the
 //! responses back; [`Errands`] are this gateway's own requests. Neither knows the meaning of a request, and neither
 //! sends one twice.
 
 mod address;
 mod bodies;
-#[cfg(feature = "s3")]
-mod encryption;
 mod http_client;
 mod leader_client;
+#[cfg(feature = "s3")]
+mod tls;
 
-pub use address::{InvalidPeerAddress, PeerAddress};
-pub use bodies::{Answer, AnswerBody};
-pub use http_client::{FORWARDED, Peer, PeerError, RELAYED};
+pub use address::{InvalidServerAddress, ServerAddress};
+pub use bodies::{ClientResponse, ClientResponseBody};
+pub use http_client::{FORWARDED, HttpClient, HttpClientError, RELAYED};
 pub use leader_client::{Answered, Errands};
 
 #[cfg(test)]

@@ -13,7 +13,7 @@ use tokio::{
     sync::mpsc,
 };
 
-use super::{Answer, Peer, PeerAddress, PeerError};
+use super::{ClientResponse, HttpClient, HttpClientError, ServerAddress};
 use crate::{
     clock::{ManualClock, Timestamp},
     network::Proxies,
@@ -24,15 +24,15 @@ const OK: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
 struct World {
     listener: TcpListener,
     clock: Arc<ManualClock>,
-    peer: Peer,
+    peer: HttpClient,
 }
 
 async fn world() -> World {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("there is a free port");
     let address = listener.local_addr().expect("it is bound");
     let clock = Arc::new(ManualClock::new(Timestamp::from_millis(0)));
-    let address = PeerAddress::parse(&format!("http://{address}")).expect("an address");
-    World { listener, peer: Peer::new(address, clock.clone()), clock }
+    let address = ServerAddress::parse(&format!("http://{address}")).expect("an address");
+    World { listener, peer: HttpClient::leader(address, clock.clone()), clock }
 }
 
 #[tokio::test]
@@ -41,8 +41,8 @@ async fn an_upstream_behind_a_proxy_is_asked_for_by_its_whole_url() {
     let url = format!("http://user:s3cret@{}", listener.local_addr().expect("it is bound"));
     let proxies = Proxies::new(|name| (name == "HTTP_PROXY").then_some(url.as_str()));
     let clock = Arc::new(ManualClock::new(Timestamp::from_millis(0)));
-    let address = PeerAddress::parse_upstream("http://upstream.invalid:8011").expect("an address");
-    let peer = Peer::upstream(address, &proxies, clock).expect("it takes no encryption");
+    let address = ServerAddress::parse_upstream("http://upstream.invalid:8011").expect("an address");
+    let peer = HttpClient::upstream(address, &proxies, clock).expect("it takes no tls");
     let serving = async {
         let (mut stream, _) = listener.accept().await.expect("it connects");
         let asked = read_until(&mut stream, "body").await;
@@ -74,7 +74,7 @@ async fn read_until(stream: &mut TcpStream, end: &str) -> String {
     String::from_utf8(came).expect("text")
 }
 
-async fn read_whole(mut answer: Answer) -> Result<Vec<u8>, PeerError> {
+async fn read_whole(mut answer: ClientResponse) -> Result<Vec<u8>, HttpClientError> {
     let mut whole = Vec::new();
     while let Some(chunk) = answer.body.chunk().await? {
         whole.extend_from_slice(&chunk);
@@ -144,7 +144,7 @@ async fn a_kept_connection_that_was_closed_is_replaced() {
 async fn a_silent_gateway_times_out() {
     let world = world().await;
     let silent = with_time(&world.clock, world.peer.send(request("flour"))).await;
-    assert!(matches!(silent, Err(PeerError::Silent)), "{silent:?}");
+    assert!(matches!(silent, Err(HttpClientError::Silent)), "{silent:?}");
     let (mut stream, _) = world.listener.accept().await.expect("a connection");
     let mut rest = Vec::new();
     stream.read_to_end(&mut rest).await.expect("the connection was closed");
@@ -158,7 +158,7 @@ async fn a_silent_gateway_times_out() {
     let ask = async {
         let answer = world.peer.send(request("flour")).await.expect("its head");
         let stalled = with_time(&world.clock, read_whole(answer)).await;
-        assert!(matches!(stalled, Err(PeerError::Silent)), "{stalled:?}");
+        assert!(matches!(stalled, Err(HttpClientError::Silent)), "{stalled:?}");
     };
     tokio::join!(stall, ask);
 }
@@ -194,7 +194,7 @@ async fn a_request_that_breaks_off_is_told_apart_from_a_gateway_that_does() {
     let chunks = [Ok(Frame::data(Bytes::from_static(b"flour"))), Err(std::io::Error::other("the client left"))];
     let broken = request("").map(|_| StreamBody::new(stream::iter(chunks)));
     let answer = world.peer.send(broken).await;
-    assert!(matches!(answer, Err(PeerError::Request)), "{answer:?}");
+    assert!(matches!(answer, Err(HttpClientError::Request)), "{answer:?}");
 
     let serve = async {
         drop(world.listener.accept().await.expect("the connection that broke off"));
@@ -202,8 +202,8 @@ async fn a_request_that_breaks_off_is_told_apart_from_a_gateway_that_does() {
         read_until(&mut stream, "flour").await;
     };
     let (answer, ()) = tokio::join!(world.peer.send(request("flour")), serve);
-    assert!(matches!(answer, Err(PeerError::Broken(_))), "{answer:?}");
+    assert!(matches!(answer, Err(HttpClientError::Broken(_))), "{answer:?}");
     drop(world.listener);
     let answer = world.peer.send(request("flour")).await;
-    assert!(matches!(answer, Err(PeerError::Unreachable(_))), "{answer:?}");
+    assert!(matches!(answer, Err(HttpClientError::Unreachable(_))), "{answer:?}");
 }

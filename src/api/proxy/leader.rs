@@ -23,7 +23,7 @@ use crate::{
         },
     },
     kv::{Catalog, StoreId, StoreName, UserId},
-    outbound::{AnswerBody, FORWARDED, Peer, PeerError},
+    outbound::{ClientResponseBody, FORWARDED, HttpClient, HttpClientError},
     server::{ClientAddr, FORWARDED_FOR, FORWARDED_HOST, FORWARDED_PROTO},
     storage::{BodyError, BoxError, ByteStream},
     telemetry::{request_context::trace_header, trace::TRACEPARENT},
@@ -129,12 +129,12 @@ fn changes_by_run(call: &RunsCall, headers: &HeaderMap) -> Option<Changes> {
 /// Client of the leader, on a gateway that is not the leader.
 #[derive(Debug)]
 pub struct Leader {
-    peer: Arc<Peer>,
+    peer: Arc<HttpClient>,
 }
 
 impl Leader {
     /// Returns the client of the leader at `peer`.
-    pub fn new(peer: Arc<Peer>) -> Self {
+    pub fn new(peer: Arc<HttpClient>) -> Self {
         Self { peer }
     }
 
@@ -163,10 +163,11 @@ impl Leader {
         tell(source, request.headers_mut());
         request.headers_mut().extend(trace_header().map(|header| (TRACEPARENT, header)));
         let answer = self.peer.send(request).await.map_err(|error| match error {
-            PeerError::Request => BodyError::Aborted.into(),
-            PeerError::Unreachable(_) | PeerError::NoConnection | PeerError::Silent | PeerError::Broken(_) => {
-                ApiError::leader_unavailable(error)
-            }
+            HttpClientError::Request => BodyError::Aborted.into(),
+            HttpClientError::Unreachable(_)
+            | HttpClientError::NoConnection
+            | HttpClientError::Silent
+            | HttpClientError::Broken(_) => ApiError::leader_unavailable(error),
         })?;
         let mut response = Response::new(ReplyBody::empty());
         *response.status_mut() = answer.head.status;
@@ -245,7 +246,7 @@ struct ToldStoreData {
 
 impl Told<'_> {
     /// Relays the body of the response after invalidating the caches.
-    async fn hand_back(self, body: AnswerBody) -> Result<ReplyBody, ApiError> {
+    async fn hand_back(self, body: ClientResponseBody) -> Result<ReplyBody, ApiError> {
         let length = body.length();
         match self.changes {
             Changes::Told(former) if self.status.is_success() => {
@@ -300,7 +301,7 @@ fn take_note(catalog: &Catalog, answer: &[u8], former: Option<StoreAddress>) {
 }
 
 /// Returns the body of another server's response as a stream.
-pub fn handed_back(body: AnswerBody) -> ByteStream {
+pub fn handed_back(body: ClientResponseBody) -> ByteStream {
     let length = body.length();
     let chunks = stream::try_unfold(body, async |mut body| {
         let chunk = body.chunk().await.map_err(|error| BodyError::Storage(error.into()))?;

@@ -16,7 +16,7 @@ use serde::Deserialize;
 use crate::{
     api::message::{browser_policy, error::ApiError, response::ReplyBody},
     auth::{Token, UpstreamKind, is_upstream_id},
-    outbound::{Answer, Peer, PeerError, RELAYED},
+    outbound::{ClientResponse, HttpClient, HttpClientError, RELAYED},
     runs::Elsewhere,
     storage::{BodyError, BoxError},
     telemetry::{request_context::trace_header, trace::TRACEPARENT},
@@ -53,14 +53,14 @@ struct MadeData {
 /// Upstream for datasets and request queues.
 #[derive(Debug)]
 pub struct Upstream {
-    peer: Arc<Peer>,
+    peer: Arc<HttpClient>,
     /// Header `Authorization`, marked as sensitive, so that it is never shown.
     authorization: HeaderValue,
 }
 
 impl Upstream {
     /// Returns the upstream at `peer` with this token; `None` if the token is invalid in a header.
-    pub fn new(peer: Arc<Peer>, token: &Token) -> Option<Self> {
+    pub fn new(peer: Arc<HttpClient>, token: &Token) -> Option<Self> {
         let mut authorization = HeaderValue::try_from(format!("Bearer {}", token.reveal())).ok()?;
         authorization.set_sensitive(true);
         Some(Self { peer, authorization })
@@ -126,7 +126,7 @@ impl Upstream {
     }
 
     /// Sends a request with the upstream's token.
-    async fn send<B>(&self, mut request: Request<B>) -> Result<Answer, ApiError>
+    async fn send<B>(&self, mut request: Request<B>) -> Result<ClientResponse, ApiError>
     where
         B: Body<Data = Bytes> + Send + 'static,
         B::Error: Into<BoxError>,
@@ -134,9 +134,11 @@ impl Upstream {
         request.headers_mut().insert(header::AUTHORIZATION, self.authorization.clone());
         request.headers_mut().extend(trace_header().map(|header| (TRACEPARENT, header)));
         self.peer.send(request).await.map_err(|error| match error {
-            PeerError::Request => BodyError::Aborted.into(),
-            error @ (PeerError::Unreachable(_) | PeerError::NoConnection) => ApiError::upstream_unavailable(error),
-            error @ (PeerError::Silent | PeerError::Broken(_)) => ApiError::upstream_failed(error),
+            HttpClientError::Request => BodyError::Aborted.into(),
+            error @ (HttpClientError::Unreachable(_) | HttpClientError::NoConnection) => {
+                ApiError::upstream_unavailable(error)
+            }
+            error @ (HttpClientError::Silent | HttpClientError::Broken(_)) => ApiError::upstream_failed(error),
         })
     }
 }

@@ -9,7 +9,7 @@ use larder::{
     jobs::{Job, RunSupervision, UsageReport},
     kv::{CacheOptions, Catalog, CatalogOptions, ClockRecords},
     network::Proxies,
-    outbound::{Errands, Peer, PeerAddress},
+    outbound::{Errands, HttpClient, ServerAddress},
     runs::{RunOptions, Runs},
     storage::{
         ListOptions, MAX_LIST_KEYS, ObjectStore, in_memory::MemoryStore, metrics_layer::Measured,
@@ -92,8 +92,8 @@ impl Larder {
     /// Creates a gateway over the same objects, as if the object store had no conditional writes, whose leader is at
     /// `address`.
     pub(crate) async fn follower_to(&self, address: SocketAddr) -> Self {
-        let address = PeerAddress::parse(&format!("http://{address}")).expect("an address");
-        let leader = Arc::new(Peer::new(address, Arc::new(SystemClock)));
+        let address = ServerAddress::parse(&format!("http://{address}")).expect("an address");
+        let leader = Arc::new(HttpClient::leader(address, Arc::new(SystemClock)));
         let unconditional = Arc::new(Unconditional::new(self.0.objects.clone()));
         Self::start_as(unconditional, self.0.clock.clone(), self.0.ledger.clone(), Some(leader), None, |_| {}).await
     }
@@ -101,9 +101,9 @@ impl Larder {
     /// Creates a gateway over the same objects that relays datasets and request queues to the server at `address`, with
     /// this token.
     pub(crate) async fn relaying_to(&self, address: SocketAddr, token: &str) -> Self {
-        let address = PeerAddress::parse_upstream(&format!("http://{address}")).expect("an address");
-        let peer =
-            Peer::upstream(address, &Proxies::default(), Arc::new(SystemClock)).expect("plain HTTP can be spoken");
+        let address = ServerAddress::parse_upstream(&format!("http://{address}")).expect("an address");
+        let peer = HttpClient::upstream(address, &Proxies::default(), Arc::new(SystemClock))
+            .expect("plain HTTP can be spoken");
         let upstream = Upstream::new(Arc::new(peer), &Token::new(token)).expect("a header can carry it");
         let Parts { objects, clock, ledger, .. } = self.0.as_ref();
         Self::start_as(objects.clone(), clock.clone(), ledger.clone(), None, Some(upstream), |_| {}).await

@@ -13,20 +13,20 @@ use tokio_rustls::{
 };
 
 /// TLS configuration of connections to one host.
-pub(super) struct Encryption {
+pub(super) struct TlsConfig {
     connector: TlsConnector,
     name: ServerName<'static>,
 }
 
-impl std::fmt::Debug for Encryption {
+impl std::fmt::Debug for TlsConfig {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Encryption").field("name", &self.name).finish_non_exhaustive()
+        f.debug_struct("TlsConfig").field("name", &self.name).finish_non_exhaustive()
     }
 }
 
-impl Encryption {
+impl TlsConfig {
     /// Returns the configuration for `host`, whose certificate this system must trust.
-    pub(super) fn with(host: &str) -> Result<Self, Box<dyn Error + Send + Sync>> {
+    pub(super) fn for_host(host: &str) -> Result<Self, Box<dyn Error + Send + Sync>> {
         let name = ServerName::try_from(host.to_owned())?;
         let mut roots = RootCertStore::empty();
         let system = rustls_native_certs::load_native_certs();
@@ -45,7 +45,7 @@ impl Encryption {
     }
 
     /// Performs the handshake over `stream`.
-    pub(super) async fn of(&self, stream: TcpStream) -> io::Result<TlsStream<TcpStream>> {
+    pub(super) async fn handshake(&self, stream: TcpStream) -> io::Result<TlsStream<TcpStream>> {
         self.connector.connect(self.name.clone(), stream).await
     }
 }
