@@ -162,12 +162,13 @@ impl Role {
     }
 
     /// Returns the client for this gateway's own calls to the leader, unless it is the leader.
-    pub(super) fn errands(&self, token: &Token) -> Result<Option<Arc<Errands>>, StartError> {
+    pub(super) fn leader_client(&self, token: &Token) -> Result<Option<Arc<LeaderClient>>, StartError> {
         match self {
             Self::Alone | Self::Equal | Self::Leader => Ok(None),
             Self::Follower(leader) => {
-                let errands = Errands::new(Arc::clone(leader), token.reveal()).ok_or(StartError::UnsendableToken)?;
-                Ok(Some(Arc::new(errands)))
+                let leader_client =
+                    LeaderClient::new(Arc::clone(leader), token.reveal()).ok_or(StartError::UnsendableToken)?;
+                Ok(Some(Arc::new(leader_client)))
             }
         }
     }

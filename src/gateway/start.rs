@@ -75,7 +75,7 @@ impl Gateway {
         warn_of_addresses(&config, &role, server.local_addr(), tls.is_some());
         let options = api_options(&config, server.local_addr(), tls.is_some());
         let health = health(unfenced, installation, (&clock, machine), guard, &server);
-        let (records, activity) = records_and_activity(&catalog, role.errands(&admin_token.token)?);
+        let (records, activity) = records_and_activity(&catalog, role.leader_client(&admin_token.token)?);
         let runs = runs(&config, objects, (&clock, guard), &random);
         let parts = ApiParts {
             catalog: Arc::clone(&catalog),
@@ -336,8 +336,8 @@ async fn drain_on_shutdown(
 }
 
 /// Returns the records of `catalog`, and the job for usage counters: written here, or reported to the leader.
-fn records_and_activity(catalog: &Arc<Catalog>, errands: Option<Arc<Errands>>) -> (Records, Arc<dyn Job>) {
-    match errands {
+fn records_and_activity(catalog: &Arc<Catalog>, leader_client: Option<Arc<LeaderClient>>) -> (Records, Arc<dyn Job>) {
+    match leader_client {
         None => (catalog.records(), Arc::new(MaintenanceJob::usage_flush(Arc::clone(catalog)))),
         Some(errands) => {
             let renewals = LeaderExtension::new(Arc::clone(catalog), Arc::clone(&errands));

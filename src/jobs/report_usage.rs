@@ -27,7 +27,7 @@ const PATH: &str = "/larder/v1/activity";
 #[derive(Debug)]
 pub struct UsageReport {
     catalog: Arc<Catalog>,
-    errands: Arc<Errands>,
+    leader_client: Arc<LeaderClient>,
 }
 
 #[derive(Serialize)]
@@ -36,19 +36,19 @@ struct Batch<'a> {
 }
 
 impl UsageReport {
-    /// Returns a job that reports to the leader through `errands`.
-    pub fn new(catalog: Arc<Catalog>, errands: Arc<Errands>) -> Self {
-        Self { catalog, errands }
+    /// Returns a job that reports to the leader through `leader_client`.
+    pub fn new(catalog: Arc<Catalog>, leader_client: Arc<LeaderClient>) -> Self {
+        Self { catalog, leader_client }
     }
 
     async fn tell(&self, stores: &[StoreUsage]) -> kv::Result<()> {
         let batch = serde_json::to_vec(&Batch { stores }).map_err(|error| kv::Error::Corrupt(error.to_string()))?;
-        match self.errands.post(PATH, batch).await.map_err(kv::Error::unavailable)? {
-            Answered::Done => Ok(()),
-            Answered::Absent => {
+        match self.leader_client.post(PATH, batch).await.map_err(kv::Error::unavailable)? {
+            RpcOutcome::Success => Ok(()),
+            RpcOutcome::NotFound => {
                 Err(kv::Error::unavailable("the leader does not know the address for counters of stores' use"))
             }
-            Answered::Failed(status) => {
+            RpcOutcome::Failed(status) => {
                 Err(kv::Error::unavailable(format!("the leader answers {status} to counters of stores' use")))
             }
         }

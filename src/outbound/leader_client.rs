@@ -10,48 +10,48 @@ use super::http_client::{HttpClient, HttpClientError};
 
 /// Client for another gateway, with this gateway's own credentials.
 #[derive(Debug)]
-pub struct Errands {
-    peer: Arc<HttpClient>,
+pub struct LeaderClient {
+    client: Arc<HttpClient>,
     /// The header `Authorization`; marked as sensitive, so that it is never logged.
     authorization: HeaderValue,
 }
 
-/// Outcome of a request that was answered.
+/// Outcome of a request that was outcome.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Answered {
+pub enum RpcOutcome {
     /// Success.
-    Done,
+    Success,
     /// The subject of the request does not exist.
-    Absent,
+    NotFound,
     /// The request was refused, or failed.
     Failed(StatusCode),
 }
 
-impl Errands {
-    /// Returns a client for `peer` with this token; `None` if no header can carry it.
-    pub fn new(peer: Arc<HttpClient>, token: &str) -> Option<Self> {
+impl LeaderClient {
+    /// Returns a client for `client` with this token; `None` if no header can carry it.
+    pub fn new(client: Arc<HttpClient>, token: &str) -> Option<Self> {
         let mut authorization = HeaderValue::try_from(format!("Bearer {token}")).ok()?;
         authorization.set_sensitive(true);
-        Some(Self { peer, authorization })
+        Some(Self { client, authorization })
     }
 
     /// Posts a JSON document. A request that was sent is never repeated.
-    pub async fn post(&self, path: &'static str, document: Vec<u8>) -> Result<Answered, HttpClientError> {
+    pub async fn post(&self, path: &'static str, document: Vec<u8>) -> Result<RpcOutcome, HttpClientError> {
         let mut request = Request::new(Full::new(Bytes::from(document)));
         *request.method_mut() = Method::POST;
         *request.uri_mut() = Uri::from_static(path);
         request.headers_mut().insert(header::AUTHORIZATION, self.authorization.clone());
         request.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        let mut answer = self.peer.send(request).await?;
-        let answered = match answer.head.status {
-            status if status.is_success() => Answered::Done,
-            StatusCode::NOT_FOUND => Answered::Absent,
-            status => Answered::Failed(status),
+        let mut response = self.client.send(request).await?;
+        let outcome = match response.head.status {
+            status if status.is_success() => RpcOutcome::Success,
+            StatusCode::NOT_FOUND => RpcOutcome::NotFound,
+            status => RpcOutcome::Failed(status),
         };
-        if answered == Answered::Done {
+        if outcome == RpcOutcome::Success {
             // The connection is reusable only after the body was read to its end.
-            while answer.body.chunk().await?.is_some() {}
+            while response.body.chunk().await?.is_some() {}
         }
-        Ok(answered)
+        Ok(outcome)
     }
 }

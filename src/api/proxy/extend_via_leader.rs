@@ -17,7 +17,7 @@ const PATH: &str = "/larder/v1/renewals";
 #[derive(Debug)]
 pub struct LeaderExtension {
     catalog: Arc<Catalog>,
-    errands: Arc<Errands>,
+    leader_client: Arc<LeaderClient>,
 }
 
 impl LeaderExtension {
@@ -31,10 +31,10 @@ impl LeaderExtension {
 impl ExtendExpiry for LeaderExtension {
     async fn extend(&self, id: StoreId) -> kv::Result<()> {
         let document = json!({ "store": id }).to_string().into_bytes();
-        match self.errands.post(PATH, document).await.map_err(kv::Error::unavailable)? {
-            Answered::Done => self.catalog.refresh(id).await,
-            Answered::Absent => Err(kv::Error::StoreNotFound),
-            Answered::Failed(status) => {
+        match self.leader_client.post(PATH, document).await.map_err(kv::Error::unavailable)? {
+            RpcOutcome::Success => self.catalog.refresh(id).await,
+            RpcOutcome::NotFound => Err(kv::Error::StoreNotFound),
+            RpcOutcome::Failed(status) => {
                 Err(kv::Error::unavailable(format!("the leader answers {status} where a store's end is put off")))
             }
         }

@@ -9,7 +9,7 @@ use larder::{
     jobs::{Job, RunSupervision, UsageReport},
     kv::{CacheOptions, Catalog, CatalogOptions, ClockRecords},
     network::Proxies,
-    outbound::{Errands, HttpClient, ServerAddress},
+    outbound::{HttpClient, LeaderClient, ServerAddress},
     runs::{RunOptions, Runs},
     storage::{
         ListOptions, MAX_LIST_KEYS, ObjectStore, in_memory::MemoryStore, metrics_layer::Measured,
@@ -49,7 +49,7 @@ struct Parts {
     ledger: Arc<CostLedger>,
     run_reconciler: Arc<RunSupervision>,
     tokens: Arc<Tokens>,
-    errands: Option<Arc<Errands>>,
+    leader_client: Option<Arc<LeaderClient>>,
 }
 
 impl Larder {
@@ -139,8 +139,8 @@ impl Larder {
         let clock_records = Arc::new(clock_records);
         let catalog = CatalogOptions { cache, clock_guard: Some(guard.clone()), ..CatalogOptions::default() };
         let catalog = Arc::new(Catalog::new(measured.clone(), clock.clone(), random.clone(), &catalog));
-        let errands = leader.clone().and_then(|leader| Errands::new(leader, TOKEN)).map(Arc::new);
-        let records = match &errands {
+        let leader_client = leader.clone().and_then(|leader| LeaderClient::new(leader, TOKEN)).map(Arc::new);
+        let records = match &leader_client {
             None => catalog.records(),
             Some(errands) => {
                 catalog.records_extended_by(Arc::new(LeaderExtension::new(catalog.clone(), errands.clone())))
