@@ -32,10 +32,10 @@ pub enum InvalidServerAddress {
     /// The text is no origin.
     #[error("is not an origin; write it like http://10.0.0.5:8011, without a path")]
     NoOrigin,
-    /// The address of a gateway asks for tls.
+    /// The address of a gateway asks for TLS.
     #[error("asks for HTTPS, which gateways do not speak among themselves; put_back the leader's http:// address")]
     Encrypted,
-    /// The address asks for tls, which this build lacks.
+    /// The address asks for TLS, which this build lacks.
     #[error("asks for HTTPS, which this build does not speak: it was built without the feature s3")]
     BuiltWithoutTls,
 }

@@ -92,7 +92,7 @@ impl HttpClient {
     /// Returns a client for the upstream at `address`, a server of any make. The first request opens the first
     /// connection.
     ///
-    /// Fails if the address asks for tls and that is not available.
+    /// Fails if the address asks for TLS and that is not available.
     pub fn upstream(address: ServerAddress, proxies: &Proxies, clock: Arc<dyn Clock>) -> Result<Self, BoxError> {
         let proxy = proxies.on_the_way_to(address.is_encrypted(), address.target().0);
         #[cfg(feature = "s3")]
