@@ -19,7 +19,7 @@ use crate::{
     auth::{AccountAction, Addressed, Caller, Denied, User, admit, authorize, authorize_account},
     clock::Random,
     kv::{self, StoreLocator, StoreName, StoreSnapshot},
-    outbound::Peer,
+    outbound::HttpClient,
     server::{ClientAddr, allow_any_origin},
     storage::BoxError,
     telemetry::{

@@ -47,7 +47,7 @@ pub(super) static SETTINGS: &[Setting] = &[
                trusted; if not set, no proxy is trusted",
         is_secret: false,
         apply: |config, text| {
-            config.server.trusted_proxies = text.parse().map_err(|error: InvalidNetwork| {
+            config.server.trusted_proxies = text.parse().map_err(|error: InvalidTrustedProxies| {
                 format!("is not a list of networks: {error}; write it like 10.0.0.0/8,fd00::/8")
             })?;
             Ok(())

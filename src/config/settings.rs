@@ -164,7 +164,7 @@ static GENERAL: &[Setting] = &[
         apply: |config, text| {
             let text = text.trim();
             config.leader =
-                Some(text.parse().map_err(|error: InvalidPeerAddress| format!("{error}, or self on the leader"))?);
+                Some(text.parse().map_err(|error: InvalidServerAddress| format!("{error}, or self on the leader"))?);
             Ok(())
         },
         show: |config| config.leader.as_ref().map(ToString::to_string),

@@ -9,7 +9,7 @@ use crate::{
     config::{Config, LeaderSetting},
     jobs::{Job, LifecycleRulesJob, MaintenanceJob, RunSupervision, TotalsJob},
     kv::{AbandonedUploads, CacheOptions, Catalog, Installation, LifecycleRules},
-    outbound::{Errands, Peer},
+    outbound::{HttpClient, LeaderClient},
     storage::{ObjectStore, single_writer::SoleWriter},
 };
 

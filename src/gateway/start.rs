@@ -13,7 +13,7 @@ use crate::{
     config::{Config, LeaderSetting},
     jobs::{Job, JobMeter, MaintenanceJob, RunSupervision, UsageReport, schedule},
     kv::{AbandonedUploads, CacheOptions, Catalog, CatalogOptions, ClockRecords, Installation, Records, check_format},
-    outbound::{Errands, Peer},
+    outbound::{HttpClient, LeaderClient},
     runs::{RunOptions, Runs},
     server::{DrainSignal, Drained, Server, Tls, Workers, raise_file_limit},
     storage::{MemoryBudget, ObjectStore},
@@ -339,10 +339,10 @@ async fn drain_on_shutdown(
 fn records_and_activity(catalog: &Arc<Catalog>, leader_client: Option<Arc<LeaderClient>>) -> (Records, Arc<dyn Job>) {
     match leader_client {
         None => (catalog.records(), Arc::new(MaintenanceJob::usage_flush(Arc::clone(catalog)))),
-        Some(errands) => {
-            let renewals = LeaderExtension::new(Arc::clone(catalog), Arc::clone(&errands));
+        Some(leader_client) => {
+            let renewals = LeaderExtension::new(Arc::clone(catalog), Arc::clone(&leader_client));
             let records = catalog.records_extended_by(Arc::new(renewals));
-            (records, Arc::new(UsageReport::new(Arc::clone(catalog), errands)))
+            (records, Arc::new(UsageReport::new(Arc::clone(catalog), leader_client)))
         }
     }
 }

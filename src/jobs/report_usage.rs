@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use crate::{
     kv::{self, Catalog, StoreUsage},
-    outbound::{Answered, Errands},
+    outbound::{LeaderClient, RpcOutcome},
 };
 
 use super::scheduler::{Job, JobReport};

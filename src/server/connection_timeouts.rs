@@ -282,10 +282,10 @@ mod tests {
 
     #[test]
     fn an_unread_response_is_overdue() {
-        let (clock, pulse) = pulse();
-        pulse.request_began(false);
-        pulse.sending(true);
-        pulse.reply_ended();
+        let (clock, activity) = activity();
+        activity.request_began(false);
+        activity.sending(true);
+        activity.reply_ended();
         clock.advance(Duration::from_mins(1));
         assert_eq!(activity.expired_timeout(), Some(TimeoutKind::Stalled));
         activity.sending(false);

@@ -7,7 +7,7 @@ use serde_json::json;
 
 use crate::{
     kv::{self, Catalog, ExtendExpiry, StoreId},
-    outbound::{Answered, Errands},
+    outbound::{LeaderClient, RpcOutcome},
 };
 
 /// Path of the leader's endpoint.
@@ -21,9 +21,9 @@ pub struct LeaderExtension {
 }
 
 impl LeaderExtension {
-    /// Returns a client that uses `errands`, and invalidates the stores that the leader wrote.
-    pub fn new(catalog: Arc<Catalog>, errands: Arc<Errands>) -> Self {
-        Self { catalog, errands }
+    /// Returns a client that uses `leader_client`, and invalidates the stores that the leader wrote.
+    pub fn new(catalog: Arc<Catalog>, leader_client: Arc<LeaderClient>) -> Self {
+        Self { catalog, leader_client }
     }
 }
 

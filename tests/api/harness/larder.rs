@@ -142,8 +142,8 @@ impl Larder {
         let leader_client = leader.clone().and_then(|leader| LeaderClient::new(leader, TOKEN)).map(Arc::new);
         let records = match &leader_client {
             None => catalog.records(),
-            Some(errands) => {
-                catalog.records_extended_by(Arc::new(LeaderExtension::new(catalog.clone(), errands.clone())))
+            Some(leader_client) => {
+                catalog.records_extended_by(Arc::new(LeaderExtension::new(catalog.clone(), leader_client.clone())))
             }
         };
         let runs = Runs::new(measured.clone(), clock.clone(), random.clone(), guard, RunOptions::default());
@@ -177,8 +177,8 @@ impl Larder {
 
     /// Reports the use of stores to the leader, as a job does now and then. Returns the number of stores.
     pub(crate) async fn tell_use(&self) -> larder::kv::Result<usize> {
-        let errands = self.0.errands.clone().expect("it has a leader");
-        let job = UsageReport::new(self.0.catalog.clone(), errands);
+        let leader_client = self.0.leader_client.clone().expect("it has a leader");
+        let job = UsageReport::new(self.0.catalog.clone(), leader_client);
         job.run_once().await.map(|report| report.processed)
     }
 

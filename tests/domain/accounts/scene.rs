@@ -11,7 +11,7 @@ use larder::{
     jobs::{Job, RunSupervision},
     kv::{CacheOptions, Catalog, CatalogOptions, ClockRecords},
     runs::{RunOptions, Runs},
-    server::Source,
+    server::ClientAddr,
     storage::{ListOptions, ObjectStore, in_memory::MemoryStore},
     telemetry::{CostLedger, Metrics},
 };
