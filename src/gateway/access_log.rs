@@ -18,7 +18,7 @@ use crate::{
     api::REQUEST_ID,
     clock::Clock,
     config::Config,
-    server::Source,
+    server::ClientAddr,
     telemetry::{AccessLine, AccessLog, RequestFacts, shown_path},
 };
 
@@ -60,7 +60,7 @@ impl Accesses {
     }
 
     /// Begins to observe a request, and attaches the observer to it.
-    pub(super) fn begin<B>(self: &Arc<Self>, request: &mut Request<B>, source: &Source) -> Box<Access> {
+    pub(super) fn begin<B>(self: &Arc<Self>, request: &mut Request<B>, source: &ClientAddr) -> Box<Access> {
         let facts = Arc::<RequestFacts>::default();
         let token = request.headers().get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
         let token = token.map(|text| text.split_once(' ').map_or(text, |(_, token)| token).trim());

@@ -113,7 +113,7 @@ impl Larder {
         objects: Arc<dyn ObjectStore>,
         clock: Arc<ShiftedClock>,
         ledger: Arc<CostLedger>,
-        leader: Option<Arc<Peer>>,
+        leader: Option<Arc<HttpClient>>,
         upstream: Option<Upstream>,
         change: impl FnOnce(&mut ApiOptions),
     ) -> Self {
@@ -172,7 +172,17 @@ impl Larder {
             None => api,
         };
         let address = serve(api);
-        Self(Arc::new(Parts { address, objects, measured, clock, catalog, ledger, run_reconciler, tokens, errands }))
+        Self(Arc::new(Parts {
+            address,
+            objects,
+            measured,
+            clock,
+            catalog,
+            ledger,
+            run_reconciler,
+            tokens,
+            leader_client,
+        }))
     }
 
     /// Reports the use of stores to the leader, as a job does now and then. Returns the number of stores.
