@@ -16,7 +16,7 @@ use crate::{
 
 use super::{
     limits::{
-        concurrency_limit::Admission,
+        concurrency_limit::ConcurrencyLimit,
         rate_limits::{RateLimits, RateOptions},
     },
     message::{
@@ -62,7 +62,7 @@ impl Default for ApiOptions {
 
 /// Shared state of the API.
 #[derive(Debug)]
-pub struct ApiParts {
+pub struct ApiState {
     /// The stores.
     pub catalog: Arc<Catalog>,
     /// Their records.
@@ -97,7 +97,7 @@ pub struct ApiParts {
 
 /// Snapshot of the reloadable options. A request uses the snapshot taken when it began.
 #[derive(Debug)]
-pub struct Settled {
+pub struct RuntimeConfig {
     /// Maximum size of a record, in stored bytes.
     pub max_record_bytes: u64,
     /// Rate limits, in requests per second.
@@ -107,38 +107,41 @@ pub struct Settled {
     /// Prices of object calls, if configured.
     pub prices: Option<Prices>,
     /// Limiter of concurrent requests.
-    pub admission: Arc<Admission>,
+    pub concurrency: Arc<ConcurrencyLimit>,
     max_requests: Option<usize>,
     links: Links,
     metrics_token: Option<TokenHash>,
 }
 
-impl Settled {
-    /// Returns the snapshot for `options`; `rates` and `admission` get their limits.
-    pub fn new(options: ApiOptions, rates: RateLimits, admission: Arc<Admission>) -> Self {
+impl RuntimeConfig {
+    /// Returns the snapshot for `options`; `rates` and `concurrency` get their limits.
+    pub fn new(options: ApiOptions, rates: RateLimits, concurrency: Arc<ConcurrencyLimit>) -> Self {
         let ApiOptions { public_url, max_record_bytes, rates: _, max_requests, quota, metrics_token, prices } = options;
         let metrics_token = metrics_token.map(|token| token.hash());
         let links = Links::new(public_url);
-        Self { max_record_bytes, rates, quota, prices, admission, max_requests, links, metrics_token }
+        Self { max_record_bytes, rates, quota, prices, concurrency, max_requests, links, metrics_token }
     }
 
     /// Returns the snapshot for other options, and keeps the current counts of requests.
-    pub fn changed(&self, options: ApiOptions) -> Self {
-        let is_as_before = options.max_requests == self.max_requests;
-        let admission = &self.admission;
-        let admission =
-            if is_as_before { Arc::clone(admission) } else { Arc::new(admission.with(options.max_requests)) };
+    pub fn reloaded(&self, options: ApiOptions) -> Self {
+        let has_same_limit = options.max_requests == self.max_requests;
+        let concurrency = &self.concurrency;
+        let concurrency = if has_same_limit {
+            Arc::clone(concurrency)
+        } else {
+            Arc::new(concurrency.with_limit(options.max_requests))
+        };
         let rates = self.rates.with(options.rates);
-        Self::new(options, rates, admission)
+        Self::new(options, rates, concurrency)
     }
 }
 
 /// Context of a request: shared state, the options' snapshot, and the origin of links for this client.
 #[derive(Debug, Clone)]
 pub struct Context {
-    parts: Arc<ApiParts>,
+    state: Arc<ApiState>,
     /// Snapshot of the options.
-    pub settled: Arc<Settled>,
+    pub config: Arc<RuntimeConfig>,
     /// Origin of links.
     pub links: Links,
     /// Address of the client.
@@ -146,25 +149,25 @@ pub struct Context {
 }
 
 impl Deref for Context {
-    type Target = ApiParts;
+    type Target = ApiState;
 
-    fn deref(&self) -> &ApiParts {
-        &self.parts
+    fn deref(&self) -> &ApiState {
+        &self.state
     }
 }
 
 impl Context {
     /// Returns the context of a request from `source`. The public URL decides the origin of links; without one, a
     /// trusted proxy does.
-    pub fn new(parts: Arc<ApiParts>, settled: Arc<Settled>, source: &ClientAddr) -> Self {
-        let links = settled.links.for_client_at(source.origin.as_ref());
-        Self { parts, settled, links, ip: source.ip }
+    pub fn new(state: Arc<ApiState>, config: Arc<RuntimeConfig>, source: &ClientAddr) -> Self {
+        let links = config.links.for_client_at(source.origin.as_ref());
+        Self { state, config, links, ip: source.ip }
     }
 
     /// Returns whether this is the token that gives access to the metrics only.
     pub fn is_metrics_token(&self, token: Option<&str>) -> bool {
         let hash = token.map(|token| Token::new(token).hash());
-        self.settled.metrics_token.as_ref().zip(hash).is_some_and(|(known, given)| known.is(&given))
+        self.config.metrics_token.as_ref().zip(hash).is_some_and(|(known, given)| known.is(&given))
     }
 
     /// Invalidates everything read before now about accounts and tokens.

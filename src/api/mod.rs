@@ -15,10 +15,10 @@ mod request_telemetry;
 mod routing;
 mod service;
 
-pub use context::{ApiOptions, ApiParts};
+pub use context::{ApiOptions, ApiState};
 pub use description::Description;
 pub use limits::rate_limits::RateOptions;
-pub use message::{links::LinkOrigin, request::REQUEST_ID, response::ReplyBody};
+pub use message::{links::LinkOrigin, request::REQUEST_ID, response::ResponseBody};
 pub use proxy::{extend_via_leader::LeaderExtension, upstream::Upstream};
 pub use service::Api;
 
@@ -30,7 +30,7 @@ pub mod internals {
         message::{browser_policy, content, preconditions, request},
         operations::json_body,
         routing::{
-            route::{self, Endpoint, ServedElsewhere},
+            route::{self, Endpoint, ProxiedCall},
             run_routes::RunsCall,
             store_routes::StoreCall,
         },

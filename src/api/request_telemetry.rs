@@ -21,7 +21,7 @@ use crate::{
 };
 
 use super::{
-    message::response::ReplyBody,
+    message::response::ResponseBody,
     routing::{
         admin_routes::AccountCall,
         route::Endpoint,
@@ -32,13 +32,13 @@ use super::{
 
 /// Observer of requests.
 #[derive(Debug)]
-pub struct Watch {
+pub struct RequestTelemetry {
     ledger: Arc<CostLedger>,
     tracer: Option<Arc<Tracer>>,
     clock: Arc<dyn Clock>,
 }
 
-impl Watch {
+impl RequestTelemetry {
     /// Returns an observer that attributes requests in `ledger`, and traces them if there is a tracer.
     pub fn new(ledger: Arc<CostLedger>, tracer: Option<Arc<Tracer>>, clock: Arc<dyn Clock>) -> Self {
         Self { ledger, tracer, clock }
@@ -59,10 +59,10 @@ impl Watch {
 }
 
 /// Finishes the context, and records its span if it is traced.
-pub fn is_done(
+pub fn finish(
     request: Option<&RequestContext>,
     (head, id, operation): (&Parts, &HeaderValue, Operation),
-    response: &Response<ReplyBody>,
+    response: &Response<ResponseBody>,
     (began, ended): (Duration, Duration),
 ) {
     let Some((attribution, Some(trace))) = request.map(RequestContext::finish) else { return };
@@ -82,13 +82,13 @@ pub fn is_done(
 }
 
 /// Attributes the current request to a store, and to the run that created the store.
-pub fn is_about_store(store: &StoreSnapshot) {
+pub fn set_store(store: &StoreSnapshot) {
     let run = store.document.act_run_id.as_deref().and_then(CostOwner::from_name);
     request_context::set_cost_owner(CostOwner::from_name(store.document.id.as_str()), run);
 }
 
 /// Attributes the current request to a run.
-pub fn is_about_run(run: &RunId) {
+pub fn set_run(run: &RunId) {
     request_context::set_cost_owner(None, CostOwner::from_name(run.as_str()));
 }
 
@@ -102,22 +102,22 @@ const OPERATIONS: usize = Operation::NAMES.len();
 
 /// Counter of requests.
 #[derive(Debug)]
-pub struct Meter {
-    counted: Arc<[OperationMeter; OPERATIONS]>,
+pub struct RequestMetrics {
+    counted: Arc<[OperationCounts; OPERATIONS]>,
     durations: [Durations; OPERATIONS],
 }
 
 /// Requests of one operation, by status.
 #[derive(Debug, Default)]
-struct OperationMeter {
+struct OperationCounts {
     known: [AtomicU64; STATUSES.len()],
     other: AtomicU64,
 }
 
-impl Meter {
+impl RequestMetrics {
     /// Returns a new counter, registered with `metrics`.
     pub fn new(metrics: &Metrics) -> Self {
-        let counted: Arc<[OperationMeter; OPERATIONS]> = Arc::new(std::array::from_fn(|_| OperationMeter::default()));
+        let counted: Arc<[OperationCounts; OPERATIONS]> = Arc::new(std::array::from_fn(|_| OperationCounts::default()));
         let shown = Arc::clone(&counted);
         let help = "Total number of API requests, by operation and status.";
         metrics.watch("larder_requests_total", help, Kind::Counter, move || samples(&shown));
@@ -128,7 +128,7 @@ impl Meter {
 
     /// Counts a completed request.
     pub fn count(&self, operation: Operation, status: StatusCode, took: Duration) {
-        let OperationMeter { known, other } = &self.counted[operation as usize];
+        let OperationCounts { known, other } = &self.counted[operation as usize];
         let at = STATUSES.iter().position(|known| *known == status.as_u16());
         at.map_or(other, |at| &known[at]).fetch_add(1, Ordering::Relaxed);
         self.durations[operation as usize].observe(took);
@@ -136,8 +136,8 @@ impl Meter {
 }
 
 /// Returns the nonzero counts.
-fn samples(counted: &[OperationMeter; OPERATIONS]) -> Vec<Sample> {
-    let of_operation = |(name, meter): (&&'static str, &OperationMeter)| {
+fn samples(counted: &[OperationCounts; OPERATIONS]) -> Vec<Sample> {
+    let of_operation = |(name, meter): (&&'static str, &OperationCounts)| {
         let known = STATUSES.iter().zip(&meter.known).map(|(status, count)| (status.to_string(), count));
         let all = known.chain([("other".to_owned(), &meter.other)]);
         let counts = all.map(|(status, count)| (status, count.load(Ordering::Relaxed))).filter(|(_, count)| *count > 0);
@@ -194,7 +194,7 @@ operations! {
     GetRun = "get_run",
     ChangeRun = "change_run",
     Upstream = "upstream",
-    TellLeader = "tell_leader",
+    LeaderRpc = "leader_rpc",
     ReadUsage = "read_usage",
     ReadMetrics = "read_metrics",
     ReadDescription = "read_description",
@@ -204,7 +204,7 @@ operations! {
 
 impl Operation {
     /// Returns whether it concerns one record.
-    pub fn is_of_record(self) -> bool {
+    pub fn is_on_record(self) -> bool {
         matches!(self, Self::GetRecord | Self::HeadRecord | Self::PutRecord | Self::DeleteRecord)
     }
 }
@@ -220,7 +220,7 @@ impl From<&Endpoint> for Operation {
             | Endpoint::MonthlyUsage
             | Endpoint::Session
             | Endpoint::User(_) => Self::ReadAccount,
-            Endpoint::CountUse | Endpoint::RenewStore => Self::TellLeader,
+            Endpoint::MergeUsage | Endpoint::ExtendExpiry => Self::LeaderRpc,
             Endpoint::Account(call) => match call {
                 AccountCall::ListUsers
                 | AccountCall::CreateUser
@@ -246,7 +246,7 @@ impl From<&Endpoint> for Operation {
                 | RunCall::Beat
                 | RunCall::Enter => Self::ChangeRun,
             },
-            Endpoint::ServedElsewhere(_) => Self::Upstream,
+            Endpoint::Proxied(_) => Self::Upstream,
             Endpoint::Usage => Self::ReadUsage,
             Endpoint::Metrics => Self::ReadMetrics,
             Endpoint::Description => Self::ReadDescription,

@@ -29,20 +29,20 @@ use crate::{
 };
 
 use super::{
-    context::{ApiOptions, ApiParts, Context, Settled},
+    context::{ApiOptions, ApiState, Context, RuntimeConfig},
     limits::{
-        concurrency_limit::{Admission, Place},
+        concurrency_limit::{ConcurrencyLimit, Permit},
         rate_limits::{Counted, RateLimits},
     },
     message::{
         browser_policy,
         error::ApiError,
         request::{self, REQUEST_ID, Request, UnopenedBody},
-        response::{ReplyBody, Streams},
+        response::{InFlightBodies, ResponseBody},
     },
     operations::{accounts, gateway, run_changes, runs, stores, upstream_access, usage, users},
-    proxy::leader::{self, Changes, Leader},
-    request_telemetry::{self, Meter, Operation, Watch},
+    proxy::leader::{self, Invalidation, Leader},
+    request_telemetry::{self, Operation, RequestMetrics, RequestTelemetry},
     routing::{
         route::{self, Call, Endpoint},
         run_routes::RunsCall,
@@ -58,30 +58,31 @@ const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
 /// The REST API.
 #[derive(Debug)]
 pub struct Api {
-    parts: Arc<ApiParts>,
-    settled: ArcSwap<Settled>,
+    state: Arc<ApiState>,
+    config: ArcSwap<RuntimeConfig>,
     request_ids: RequestIds,
-    meter: Meter,
-    streams: Streams,
-    watch: Watch,
+    metrics: RequestMetrics,
+    in_flight: InFlightBodies,
+    telemetry: RequestTelemetry,
     leader: Option<Leader>,
 }
 
 impl Api {
     /// Returns the API over stores and accounts.
-    pub fn new(options: ApiOptions, parts: ApiParts, random: &dyn Random) -> Self {
-        let (meter, request_ids) = (Meter::new(&parts.metrics), RequestIds::new(random));
-        let streams = Streams::new(&parts.metrics);
-        let watch = Watch::new(Arc::clone(&parts.ledger), parts.tracer.clone(), Arc::clone(&parts.clock));
-        let admission = Admission::new(options.max_requests, Arc::clone(&parts.clock), &parts.metrics);
-        let rates = RateLimits::new(options.rates, Arc::clone(&parts.clock));
-        let settled = ArcSwap::from_pointee(Settled::new(options, rates, Arc::new(admission)));
-        Self { parts: Arc::new(parts), settled, request_ids, meter, streams, watch, leader: None }
+    pub fn new(options: ApiOptions, state: ApiState, random: &dyn Random) -> Self {
+        let (metrics, request_ids) = (RequestMetrics::new(&state.metrics), RequestIds::new(random));
+        let in_flight = InFlightBodies::new(&state.metrics);
+        let telemetry =
+            RequestTelemetry::new(Arc::clone(&state.ledger), state.tracer.clone(), Arc::clone(&state.clock));
+        let concurrency = ConcurrencyLimit::new(options.max_requests, Arc::clone(&state.clock), &state.metrics);
+        let rates = RateLimits::new(options.rates, Arc::clone(&state.clock));
+        let config = ArcSwap::from_pointee(RuntimeConfig::new(options, rates, Arc::new(concurrency)));
+        Self { state: Arc::new(state), config, request_ids, metrics, in_flight, telemetry, leader: None }
     }
 
     /// Applies other options from the next request on.
     pub fn reconfigure(&self, options: ApiOptions) {
-        self.settled.store(Arc::new(self.settled.load().changed(options)));
+        self.config.store(Arc::new(self.config.load().reloaded(options)));
     }
 
     /// Returns the API of a gateway that is not the leader: `leader` serves all conditional writes.
@@ -91,13 +92,13 @@ impl Api {
     }
 
     /// Responds to a request from `source`. Never fails: errors are responses, too.
-    pub async fn respond<B>(&self, request: http::Request<B>, source: ClientAddr) -> Response<ReplyBody>
+    pub async fn respond<B>(&self, request: http::Request<B>, source: ClientAddr) -> Response<ResponseBody>
     where
         B: Body<Data = Bytes> + Send + 'static,
         B::Error: Into<BoxError>,
     {
-        let began = self.parts.clock.monotonic();
-        let context = Context::new(Arc::clone(&self.parts), self.settled.load_full(), &source);
+        let began = self.state.clock.monotonic();
+        let context = Context::new(Arc::clone(&self.state), self.config.load_full(), &source);
         let (head, body) = request.into_parts();
         let id = request::given_id(&head.headers).unwrap_or_else(|| self.request_ids.next());
         let mut ended_context = None;
@@ -107,10 +108,10 @@ impl Api {
             let call = route::parse(&head.method, &head.uri);
             let operation = call.as_ref().map_or(Operation::Unknown, |call| (&call.endpoint).into());
             let answer = match call {
-                Ok(call) => match place_for(&context, &call.endpoint, &head, began).await {
-                    Ok(_place) => {
+                Ok(call) => match acquire_permit(&context, &call.endpoint, &head, began).await {
+                    Ok(_permit) => {
                         let mut answer = pin!(self.answer(&context, call, &head, body, &id, &source));
-                        let mut scoped = pin!(self.watch.begin(&id, &head).scope(answer.as_mut()));
+                        let mut scoped = pin!(self.telemetry.begin(&id, &head).scope(answer.as_mut()));
                         let answer = scoped.as_mut().await;
                         ended_context = scoped.as_mut().take_value();
                         answer
@@ -121,16 +122,16 @@ impl Api {
             };
             (operation, answer.unwrap_or_else(|error| error.into_response(&id)))
         };
-        let ended = self.parts.clock.monotonic();
-        self.meter.count(operation, response.status(), ended.saturating_sub(began));
-        request_telemetry::is_done(ended_context.as_ref(), (&head, &id, operation), &response, (began, ended));
+        let ended = self.state.clock.monotonic();
+        self.metrics.count(operation, response.status(), ended.saturating_sub(began));
+        request_telemetry::finish(ended_context.as_ref(), (&head, &id, operation), &response, (began, ended));
         if head.method == Method::HEAD {
-            *response.body_mut() = ReplyBody::empty();
+            *response.body_mut() = ResponseBody::empty();
         }
-        response.body_mut().name(&id, &self.streams);
+        response.body_mut().name(&id, &self.in_flight);
         let headers = response.headers_mut();
-        let is_of_record = operation.is_of_record() || route::is_record(head.uri.path());
-        headers.insert(RATE_LIMIT, context.settled.rates.told(is_of_record));
+        let is_of_record = operation.is_on_record() || route::is_record(head.uri.path());
+        headers.insert(RATE_LIMIT, context.config.rates.told(is_of_record));
         headers.insert(REQUEST_ID, id);
         headers.insert(header::X_CONTENT_TYPE_OPTIONS, NO_SNIFF);
         // Responses contain secrets and change with every write: cacheable ones set their own header.
@@ -148,13 +149,13 @@ impl Api {
         body: impl Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
         id: &HeaderValue,
         source: &ClientAddr,
-    ) -> Result<Response<ReplyBody>, ApiError> {
+    ) -> Result<Response<ResponseBody>, ApiError> {
         browser_policy::refuse_as_code(&head.headers)?;
         if let Some(leader) = &self.leader
-            && let Some(changes) = leader::changes(&call.endpoint, &head.headers)
+            && let Some(invalidation) = leader::leader_call_invalidation(&call.endpoint, &head.headers)
         {
-            let answer = Box::pin(leader.answer(&context.catalog, changes.clone(), head, body, id, source)).await;
-            if changes == Changes::Accounts {
+            let answer = Box::pin(leader.forward(&context.catalog, invalidation.clone(), head, body, id, source)).await;
+            if invalidation == Invalidation::Accounts {
                 context.invalidate_accounts();
             }
             return answer;
@@ -164,10 +165,10 @@ impl Api {
             return Ok(gateway::metrics(context));
         }
         let caller = identify(context, token.as_deref(), source).await?;
-        if let Endpoint::ServedElsewhere(what) = &call.endpoint {
-            return Box::pin(upstream_access::answer(context, &caller, what, &call.query, head, body)).await;
+        if let Endpoint::Proxied(what) = &call.endpoint {
+            return Box::pin(upstream_access::forward(context, &caller, what, &call.query, head, body)).await;
         }
-        let body = UnopenedBody::new(request::byte_stream(body, &self.streams), head.uri.path());
+        let body = UnopenedBody::new(request::byte_stream(body, &self.in_flight), head.uri.path());
         let request = Request { headers: &head.headers, query: call.query, body };
         match call.endpoint {
             Endpoint::Store(address, call) => {
@@ -193,37 +194,37 @@ impl Api {
                 let grant = authorize_account(&caller, call.action())?;
                 Box::pin(accounts::run(context, &grant, &caller, call, request)).await
             }
-            Endpoint::ServedElsewhere(_) => Err(ApiError::no_upstream()),
+            Endpoint::Proxied(_) => Err(ApiError::no_upstream()),
             Endpoint::Usage => usage::of_all(context, &caller, &request),
             Endpoint::Metrics => {
                 authorize_account(&caller, AccountAction::Administer)?;
                 Ok(gateway::metrics(context))
             }
             Endpoint::Description => Ok(gateway::description(request.headers)),
-            Endpoint::CountUse => {
+            Endpoint::MergeUsage => {
                 let grant = authorize_account(&caller, AccountAction::ActAsGateway)?;
                 Box::pin(gateway::merge_usage(context, &grant, request)).await
             }
-            Endpoint::RenewStore => {
+            Endpoint::ExtendExpiry => {
                 let grant = authorize_account(&caller, AccountAction::ActAsGateway)?;
-                Box::pin(gateway::renew_store(context, &grant, request)).await
+                Box::pin(gateway::extend_expiry(context, &grant, request)).await
             }
         }
     }
 }
 
 /// Acquires a permit for a request. Requests for metrics need none, so that operators can always read them.
-async fn place_for<'a>(
+async fn acquire_permit<'a>(
     context: &'a Context,
     endpoint: &Endpoint,
     head: &Parts,
     now: Duration,
-) -> Result<Place<'a>, ApiError> {
-    let admission = &context.settled.admission;
+) -> Result<Permit<'a>, ApiError> {
+    let concurrency = &context.config.concurrency;
     if *endpoint == Endpoint::Metrics {
-        return Ok(admission.uncounted());
+        return Ok(concurrency.uncounted());
     }
-    admission.enter(endpoint.streams_body().then_some(&head.headers), now).await.map_err(|_| ApiError::overloaded())
+    concurrency.acquire(endpoint.streams_body().then_some(&head.headers), now).await.map_err(|_| ApiError::overloaded())
 }
 
 /// Store addressed by a call.
@@ -240,12 +241,12 @@ async fn on_store(
     Target { store, owner, addressed }: Target,
     call: StoreCall,
     request: Request<'_>,
-) -> Result<Response<ReplyBody>, ApiError> {
-    request_telemetry::is_about_store(&store);
+) -> Result<Response<ResponseBody>, ApiError> {
+    request_telemetry::set_store(&store);
     let signature = request.query.text("signature").filter(|_| call.action().is_linked());
     let is_signed = signature.is_some_and(|text| context.is_signed(&text, &call, &store.document));
     let grant = authorize(caller, call.action(), store, owner, addressed, is_signed)?;
-    context.settled.rates.take(call.counted(grant.store().document.id))?;
+    context.config.rates.take(call.counted(grant.store().document.id))?;
     stores::run(context, &grant, caller, call, request).await
 }
 
@@ -255,21 +256,21 @@ async fn on_runs(
     caller: &Caller,
     call: RunsCall,
     request: Request<'_>,
-) -> Result<Response<ReplyBody>, ApiError> {
+) -> Result<Response<ResponseBody>, ApiError> {
     match call {
         RunsCall::ListRuns(source) => runs::list(context, caller, source, &request).await,
         RunsCall::StartRun(source) => runs::start(context, caller, &source, request).await,
         RunsCall::Store(choice, call) => {
             admit(caller, call.action())?;
             let run = runs::find(context, caller, &choice, &request.query).await?;
-            request_telemetry::is_about_run(&run.id);
+            request_telemetry::set_run(&run.id);
             let store = context.catalog.resolve(&StoreLocator::Id(run.store)).await?;
             let owner = context.owner(caller, &store).await?;
             on_store(context, caller, Target { store, owner, addressed: Addressed::ById }, call, request).await
         }
         RunsCall::Run(choice, call) => {
             let (run, grant) = runs::granted(context, caller, &choice, call.action(), &request.query).await?;
-            request_telemetry::is_about_run(&run.id);
+            request_telemetry::set_run(&run.id);
             run_changes::run(context, &grant, run, caller, &call, request).await
         }
     }
@@ -278,7 +279,7 @@ async fn on_runs(
 /// Identifies the caller by the token and applies the rate limit. An unknown token may be a guess: it is counted under
 /// its address before the look-up, and under its user instead once it turns out to be valid.
 async fn identify(context: &Context, token: Option<&str>, source: &ClientAddr) -> Result<Caller, ApiError> {
-    let (rates, address) = (&context.settled.rates, Counted::Address(source.ip));
+    let (rates, address) = (&context.config.rates, Counted::Address(source.ip));
     let is_guess = rates.limits_callers() && token.is_some_and(|token| !context.tokens.recalls(token));
     if is_guess {
         rates.take(address)?;

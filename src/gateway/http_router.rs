@@ -12,7 +12,7 @@ use http_body_util::{Either, Full};
 use serde_json::json;
 
 use crate::{
-    api::{Api, ApiOptions, ReplyBody},
+    api::{Api, ApiOptions, ResponseBody},
     clock::Clock,
     config::Config,
     console::Console,
@@ -74,7 +74,7 @@ impl Front {
 }
 
 impl Handler for Front {
-    type Body = LoggedBody<Either<Full<Bytes>, ReplyBody>>;
+    type Body = LoggedBody<Either<Full<Bytes>, ResponseBody>>;
 
     async fn handle(&self, mut request: Request<RequestBody>, source: ClientAddr) -> Response<Self::Body> {
         let access = self.access(&mut request, &source);
@@ -107,7 +107,7 @@ impl Handler for Front {
     }
 }
 
-type Answer = Either<Full<Bytes>, ReplyBody>;
+type Answer = Either<Full<Bytes>, ResponseBody>;
 
 fn logged(answer: Response<Answer>, access: Option<Box<Access>>) -> Response<LoggedBody<Answer>> {
     let access = access.map(|mut access| {

@@ -7,7 +7,7 @@ use std::{
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
-    api::{Api, ApiParts, LeaderExtension, Upstream},
+    api::{Api, ApiState, LeaderExtension, Upstream},
     auth::{Secrets, SharedStores, Tokens, Users},
     clock::{Clock, ClockGuard, Random, SystemClock, SystemRandom},
     config::{Config, LeaderSetting},
@@ -77,7 +77,7 @@ impl Gateway {
         let health = health(unfenced, installation, (&clock, machine), guard, &server);
         let (records, activity) = records_and_activity(&catalog, role.leader_client(&admin_token.token)?);
         let runs = runs(&config, objects, (&clock, guard), &random);
-        let parts = ApiParts {
+        let parts = ApiState {
             catalog: Arc::clone(&catalog),
             records: Arc::new(records.with_memory_budget(Arc::clone(&memory))),
             users: Arc::clone(&users),

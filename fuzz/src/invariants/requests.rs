@@ -9,7 +9,7 @@ use larder::{
     api::{
         REQUEST_ID,
         internals::{
-            Endpoint, RunsCall, ServedElsewhere, StoreCall, browser_policy, content, json_body,
+            Endpoint, ProxiedCall, RunsCall, StoreCall, browser_policy, content, json_body,
             preconditions::{self, Verdict},
             request::{self, Query},
             route,
@@ -52,7 +52,7 @@ pub fn route(bytes: &[u8]) {
             assert!(segments.iter().any(|segment| segment == key.as_str()), "{key}");
         }
     }
-    if let Endpoint::ServedElsewhere(ServedElsewhere::OfRun(_, _, rest)) = &called {
+    if let Endpoint::Proxied(ProxiedCall::OfRun(_, _, rest)) = &called {
         assert!(rest.is_empty() || rest.starts_with('/'), "{rest}");
         assert!(uri.path().ends_with(rest), "{rest}");
     }

@@ -2,11 +2,11 @@
 //!
 //! Load beyond the capacity of this gateway and its object store must not make every client wait: a few requests wait
 //! briefly, and the others are rejected at once. A burst is no overload: as long as some request within the last second
-//! got a permit without a long wait, all may wait their turn. This is the idea of `CoDel` (RFC 8289); its target is
-//! [`SHORT_WAIT`], its interval [`BURST`].
+//! got a permit without a long wait, all requests may wait. This is the idea of `CoDel` (RFC 8289); its target is
+//! [`CODEL_TARGET`], its interval [`CODEL_INTERVAL`].
 //!
 //! The limit counts the work of the server itself. A large record, or one of unknown length, proceeds at the speed of
-//! its client and is not counted. A request that takes longer than [`HOLD`] waits for its client, or moves gigabytes,
+//! its client and is not counted. A request that takes longer than [`MAX_HOLD`] waits for its client, or moves gigabytes,
 //! and loses its permit.
 
 use std::{
@@ -26,37 +26,37 @@ use crate::{
 };
 
 /// Maximum length of a body that is counted: as much as arrives with the head, or right behind it.
-const MAX_COUNTED_BODY: u64 = 64 * 1024;
+const MAX_COUNTED_BODY_BYTES: u64 = 64 * 1024;
 
-/// Maximum time for which a request holds its permit; up to one [`SPAN`] longer.
-const HOLD: Duration = Duration::from_secs(1);
+/// Maximum time for which a request holds its permit; up to one [`WINDOW`] longer.
+const MAX_HOLD: Duration = Duration::from_secs(1);
 
-/// Number of time windows whose requests may still hold permits: those of [`HOLD`], and the current one.
-const SPANS: usize = SPANS_OF_HOLD as usize + 1;
+/// Number of time windows whose requests may still hold permits: those of [`MAX_HOLD`], and the current one.
+const WINDOWS: usize = WINDOWS_OF_HOLD as usize + 1;
 
-const SPANS_OF_HOLD: u32 = 8;
+const WINDOWS_OF_HOLD: u32 = 8;
 
 /// Length of a time window. Requests that arrive in the same window lose their permits together.
-const SPAN: Duration = match HOLD.checked_div(SPANS_OF_HOLD) {
-    Some(span) => span,
-    None => HOLD,
+const WINDOW: Duration = match MAX_HOLD.checked_div(WINDOWS_OF_HOLD) {
+    Some(window) => window,
+    None => MAX_HOLD,
 };
 
 /// Time without any short wait after which the state counts as an overload.
-const BURST: Duration = Duration::from_secs(1);
+const CODEL_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Maximum wait for a permit in an overload. Half of it is a short wait.
-const SHORT_WAIT: Duration = Duration::from_millis(20);
+const CODEL_TARGET: Duration = Duration::from_millis(20);
 
 /// Maximum wait for a permit otherwise.
-const LONG_WAIT: Duration = Duration::from_secs(5);
+const MAX_WAIT: Duration = Duration::from_secs(5);
 
 /// Minimum interval between log entries about an overload.
-const TELL_EVERY: Duration = Duration::from_secs(10);
+const LOG_INTERVAL: Duration = Duration::from_secs(10);
 
 /// Rejection of a request because of an overload.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("more requests than this gateway works on at once (LARDER_MAX_REQUESTS)")]
+#[error("too many concurrent requests (the limit is LARDER_MAX_REQUESTS)")]
 pub struct Overloaded;
 
 /// Limiter of concurrent requests.
@@ -64,195 +64,197 @@ pub struct Overloaded;
 /// Admitted requests set no timer: most end in less than a millisecond. A counter for each time window has the number
 /// of its requests that still hold permits; later requests reclaim permits that were held for too long.
 #[derive(Debug)]
-pub struct Admission {
-    places: Semaphore,
-    spans: [AtomicU64; SPANS],
-    /// First window whose permits are not reclaimed yet. Only one task at a time reclaims.
-    taken_back: Mutex<u64>,
+pub struct ConcurrencyLimit {
+    permits: Semaphore,
+    windows: [AtomicU64; WINDOWS],
+    /// First window whose permits are not reclaimed yet; one task at a time reclaims.
+    next_to_reclaim: Mutex<u64>,
     clock: Arc<dyn Clock>,
     /// Last time that a permit was acquired without a long wait, in milliseconds of the monotonic clock.
-    calm_at: AtomicU64,
-    turned_away: Arc<AtomicU64>,
-    told_at: AtomicU64,
+    last_uncontended: AtomicU64,
+    rejected: Arc<AtomicU64>,
+    last_logged: AtomicU64,
 }
 
 /// Permit, held until it is dropped or reclaimed.
 #[derive(Debug)]
-pub struct Place<'a> {
-    admission: &'a Admission,
+pub struct Permit<'a> {
+    concurrency: &'a ConcurrencyLimit,
     /// Window in which the permit was acquired; `None` if it is not counted.
-    span: Option<u64>,
+    window: Option<u64>,
 }
 
-impl Admission {
+impl ConcurrencyLimit {
     /// Returns a limiter for `limit` concurrent requests; without a limit for any number.
     pub fn new(limit: Option<usize>, clock: Arc<dyn Clock>, metrics: &Metrics) -> Self {
-        let turned_away = Arc::new(AtomicU64::new(0));
-        let shown = Arc::clone(&turned_away);
+        let rejected = Arc::new(AtomicU64::new(0));
+        let shown = Arc::clone(&rejected);
         let help = "Total number of requests rejected by the concurrency limit (LARDER_MAX_REQUESTS).";
         metrics.watch("larder_requests_rejected_total", help, Kind::Counter, move || {
             vec![Sample::plain(shown.load(Ordering::Relaxed))]
         });
-        Self::counting(limit, clock, turned_away)
+        Self::with_counter(limit, clock, rejected)
     }
 
     /// Returns the same limiter with another limit. Requests that are admitted or waiting do not count against it.
     #[must_use]
-    pub fn with(&self, limit: Option<usize>) -> Self {
-        Self::counting(limit, Arc::clone(&self.clock), Arc::clone(&self.turned_away))
+    pub fn with_limit(&self, limit: Option<usize>) -> Self {
+        Self::with_counter(limit, Arc::clone(&self.clock), Arc::clone(&self.rejected))
     }
 
-    fn counting(limit: Option<usize>, clock: Arc<dyn Clock>, turned_away: Arc<AtomicU64>) -> Self {
-        let places = Semaphore::new(limit.unwrap_or(Semaphore::MAX_PERMITS).min(Semaphore::MAX_PERMITS));
+    fn with_counter(limit: Option<usize>, clock: Arc<dyn Clock>, rejected: Arc<AtomicU64>) -> Self {
+        let permits = Semaphore::new(limit.unwrap_or(Semaphore::MAX_PERMITS).min(Semaphore::MAX_PERMITS));
         Self {
-            places,
-            spans: Default::default(),
-            taken_back: Mutex::new(0),
+            permits,
+            windows: Default::default(),
+            next_to_reclaim: Mutex::new(0),
             clock,
-            calm_at: AtomicU64::new(0),
-            turned_away,
-            told_at: AtomicU64::new(0),
+            last_uncontended: AtomicU64::new(0),
+            rejected,
+            last_logged: AtomicU64::new(0),
         }
     }
 
     /// Acquires a permit for a request that arrived at `now`, by the monotonic clock, after a wait if necessary.
     /// `streamed` has the header fields of a request whose body is streamed; every other request is counted, whatever
     /// its headers.
-    pub async fn enter(&self, streamed: Option<&HeaderMap>, now: Duration) -> Result<Place<'_>, Overloaded> {
+    pub async fn acquire(&self, streamed: Option<&HeaderMap>, now: Duration) -> Result<Permit<'_>, Overloaded> {
         if !streamed.is_none_or(is_counted) {
             return Ok(self.uncounted());
         }
-        let Ok(place) = self.places.try_acquire() else { return self.wait(now).await };
-        place.forget();
-        self.calm_at.store(millis(now), Ordering::Relaxed);
-        Ok(self.taken(now))
+        let Ok(permit) = self.permits.try_acquire() else { return self.wait(now).await };
+        permit.forget();
+        self.last_uncontended.store(millis(now), Ordering::Relaxed);
+        Ok(self.acquired_at(now))
     }
 
     /// Returns a permit that is not counted, for requests that delay no others.
-    pub fn uncounted(&self) -> Place<'_> {
-        Place { admission: self, span: None }
+    pub fn uncounted(&self) -> Permit<'_> {
+        Permit { concurrency: self, window: None }
     }
 
-    async fn wait(&self, now: Duration) -> Result<Place<'_>, Overloaded> {
-        let calm_at = Duration::from_millis(self.calm_at.load(Ordering::Relaxed));
-        let patience = if now.saturating_sub(calm_at) < BURST { LONG_WAIT } else { SHORT_WAIT };
-        let mut acquired = std::pin::pin!(self.places.acquire());
+    async fn wait(&self, now: Duration) -> Result<Permit<'_>, Overloaded> {
+        let last_uncontended = Duration::from_millis(self.last_uncontended.load(Ordering::Relaxed));
+        let max_wait = if now.saturating_sub(last_uncontended) < CODEL_INTERVAL { MAX_WAIT } else { CODEL_TARGET };
+        let mut acquired = std::pin::pin!(self.permits.acquire());
         let mut waited = Duration::ZERO;
         loop {
-            self.take_back(now + waited);
-            let pause = patience.saturating_sub(waited).min(SPAN);
+            self.reclaim_expired(now + waited);
+            let interval = max_wait.saturating_sub(waited).min(WINDOW);
             tokio::select! {
                 biased;
-                place = acquired.as_mut() => {
-                    place.map_err(|_| Overloaded)?.forget();
+                permit = acquired.as_mut() => {
+                    permit.map_err(|_| Overloaded)?.forget();
                     break;
                 }
-                () = self.clock.sleep(pause) => waited = self.clock.monotonic().saturating_sub(now),
+                () = self.clock.sleep(interval) => waited = self.clock.monotonic().saturating_sub(now),
             }
-            if waited >= patience {
-                return Err(self.turn_away());
+            if waited >= max_wait {
+                return Err(self.reject());
             }
         }
         let found_at = self.clock.monotonic();
-        if found_at.saturating_sub(now) <= SHORT_WAIT / 2 {
-            self.calm_at.store(millis(found_at), Ordering::Relaxed);
+        if found_at.saturating_sub(now) <= CODEL_TARGET / 2 {
+            self.last_uncontended.store(millis(found_at), Ordering::Relaxed);
         }
-        Ok(self.taken(found_at))
+        Ok(self.acquired_at(found_at))
     }
 
     /// Records a permit acquired at `now`.
-    fn taken(&self, now: Duration) -> Place<'_> {
-        let span = span_of(now);
-        let there = self.span(span);
-        let began = Standing { span, held: 1 };
-        let before = there.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |word| {
-            let Standing { span: known, held } = Standing::read(word);
-            Some(if known == span { Standing { span, held: held + 1 } } else { began }.word())
+    fn acquired_at(&self, now: Duration) -> Permit<'_> {
+        let window = window_at(now);
+        let slot = self.window(window);
+        let began = WindowCount { window, held: 1 };
+        let before = slot.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |word| {
+            let WindowCount { window: known, held } = WindowCount::read(word);
+            Some(if known == window { WindowCount { window, held: held + 1 } } else { began }.word())
         });
-        // A request that still holds a permit from [`SPANS`] windows ago has held it for too long.
-        let before = Standing::read(before.unwrap_or_default());
-        if before.span != span {
-            self.places.add_permits(before.held as usize);
+        // A request that still holds a permit from [`WINDOWS`] windows ago has held it for too long.
+        let before = WindowCount::read(before.unwrap_or_default());
+        if before.window != window {
+            self.permits.add_permits(before.held as usize);
         }
-        Place { admission: self, span: Some(span) }
+        Permit { concurrency: self, window: Some(window) }
     }
 
     /// Reclaims the permits that at `now` have been held for too long.
-    fn take_back(&self, now: Duration) {
-        let Some(last) = span_of(now).checked_sub(SPANS as u64) else { return };
-        let mut taken_back = self.taken_back.lock().unwrap_or_else(PoisonError::into_inner);
-        if *taken_back > last {
+    fn reclaim_expired(&self, now: Duration) {
+        let Some(last) = window_at(now).checked_sub(WINDOWS as u64) else { return };
+        let mut next_to_reclaim = self.next_to_reclaim.lock().unwrap_or_else(PoisonError::into_inner);
+        if *next_to_reclaim > last {
             return;
         }
-        *taken_back = last + 1;
-        for there in &self.spans {
-            let emptied = there.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |word| {
-                let Standing { span, held } = Standing::read(word);
-                (span <= last && held > 0).then_some(Standing { span, held: 0 }.word())
+        *next_to_reclaim = last + 1;
+        for slot in &self.windows {
+            let emptied = slot.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |word| {
+                let WindowCount { window, held } = WindowCount::read(word);
+                (window <= last && held > 0).then_some(WindowCount { window, held: 0 }.word())
             });
             if let Ok(word) = emptied {
-                self.places.add_permits(Standing::read(word).held as usize);
+                self.permits.add_permits(WindowCount::read(word).held as usize);
             }
         }
     }
 
-    /// Releases a permit that was acquired in `span`, unless it is already reclaimed.
-    fn give_back(&self, span: u64) {
-        let given = self.span(span).fetch_update(Ordering::Relaxed, Ordering::Relaxed, |word| {
-            let Standing { span: known, held } = Standing::read(word);
-            (known == span && held > 0).then(|| Standing { span, held: held - 1 }.word())
+    /// Releases a permit that was acquired in `window`, unless it is already reclaimed.
+    fn release(&self, window: u64) {
+        let released = self.window(window).fetch_update(Ordering::Relaxed, Ordering::Relaxed, |word| {
+            let WindowCount { window: known, held } = WindowCount::read(word);
+            (known == window && held > 0).then(|| WindowCount { window, held: held - 1 }.word())
         });
-        if given.is_ok() {
-            self.places.add_permits(1);
+        if released.is_ok() {
+            self.permits.add_permits(1);
         }
     }
 
-    fn span(&self, span: u64) -> &AtomicU64 {
-        &self.spans[usize::try_from(span % SPANS as u64).unwrap_or_default()]
+    fn window(&self, window: u64) -> &AtomicU64 {
+        &self.windows[usize::try_from(window % WINDOWS as u64).unwrap_or_default()]
     }
 
-    fn turn_away(&self) -> Overloaded {
-        let count = self.turned_away.fetch_add(1, Ordering::Relaxed) + 1;
-        let (now, told_at) = (millis(self.clock.monotonic()), self.told_at.load(Ordering::Relaxed));
-        let is_due = told_at == 0 || now.saturating_sub(told_at) >= millis(TELL_EVERY);
-        if is_due && self.told_at.compare_exchange(told_at, now.max(1), Ordering::Relaxed, Ordering::Relaxed).is_ok() {
-            tracing::warn!(count, "overloaded: requests were told to come back, so many since the start");
+    fn reject(&self) -> Overloaded {
+        let count = self.rejected.fetch_add(1, Ordering::Relaxed) + 1;
+        let (now, last_logged) = (millis(self.clock.monotonic()), self.last_logged.load(Ordering::Relaxed));
+        let is_due = last_logged == 0 || now.saturating_sub(last_logged) >= millis(LOG_INTERVAL);
+        if is_due
+            && self.last_logged.compare_exchange(last_logged, now.max(1), Ordering::Relaxed, Ordering::Relaxed).is_ok()
+        {
+            tracing::warn!(count, "overloaded: requests are rejected; the count is the total since the start");
         }
         Overloaded
     }
 }
 
-impl Drop for Place<'_> {
+impl Drop for Permit<'_> {
     fn drop(&mut self) {
-        if let Some(span) = self.span {
-            self.admission.give_back(span);
+        if let Some(window) = self.window {
+            self.concurrency.release(window);
         }
     }
 }
 
 /// Number of permits of a time window that are still held, in one word, so that it changes atomically.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Standing {
-    span: u64,
+struct WindowCount {
+    window: u64,
     held: u32,
 }
 
-impl Standing {
+impl WindowCount {
     /// The upper half of the word is the window's number, the lower half the count.
     const HALF: u64 = 0xFFFF_FFFF;
 
     fn read(word: u64) -> Self {
-        Self { span: word >> 32, held: u32::try_from(word & Self::HALF).unwrap_or_default() }
+        Self { window: word >> 32, held: u32::try_from(word & Self::HALF).unwrap_or_default() }
     }
 
     fn word(self) -> u64 {
-        self.span << 32 | u64::from(self.held)
+        self.window << 32 | u64::from(self.held)
     }
 }
 
 /// Returns the number of the window that contains a moment. (The numbers last for seventeen years.)
-fn span_of(now: Duration) -> u64 {
-    (millis(now) / millis(SPAN)) & Standing::HALF
+fn window_at(now: Duration) -> u64 {
+    (millis(now) / millis(WINDOW)) & WindowCount::HALF
 }
 
 fn millis(time: Duration) -> u64 {
@@ -262,7 +264,7 @@ fn millis(time: Duration) -> u64 {
 /// Returns whether a streamed request with these headers is work for the server more than for its client.
 fn is_counted(headers: &HeaderMap) -> bool {
     let length = headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
-    length.map_or_else(|| !headers.contains_key(header::TRANSFER_ENCODING), |length| length <= MAX_COUNTED_BODY)
+    length.map_or_else(|| !headers.contains_key(header::TRANSFER_ENCODING), |length| length <= MAX_COUNTED_BODY_BYTES)
 }
 
 #[cfg(test)]
@@ -273,60 +275,60 @@ mod tests {
 
     use super::*;
 
-    struct Door {
-        admission: Admission,
+    struct Fixture {
+        concurrency: ConcurrencyLimit,
         clock: Arc<ManualClock>,
     }
 
-    impl Door {
+    impl Fixture {
         fn new(limit: usize) -> Self {
             let clock = Arc::new(ManualClock::new(Timestamp::from_millis(0)));
-            let of_door = Arc::clone(&clock) as Arc<dyn Clock>;
-            Self { admission: Admission::new(Some(limit), of_door, &Metrics::default()), clock }
+            let of_fixture = Arc::clone(&clock) as Arc<dyn Clock>;
+            Self { concurrency: ConcurrencyLimit::new(Some(limit), of_fixture, &Metrics::default()), clock }
         }
 
-        async fn enter(&self) -> Result<Place<'_>, Overloaded> {
-            self.admission.enter(None, self.clock.monotonic()).await
+        async fn acquire(&self) -> Result<Permit<'_>, Overloaded> {
+            self.concurrency.acquire(None, self.clock.monotonic()).await
         }
 
-        /// Returns whether a request that arrives now is rejected after `patience`.
-        async fn turns_away_after(&self, patience: Duration) -> bool {
-            let came = self.enter();
-            let mut came = pin!(came);
-            assert!(futures_util::poll!(came.as_mut()).is_pending(), "there was a place");
-            self.clock.advance(patience);
-            matches!(futures_util::poll!(came.as_mut()), Poll::Ready(Err(Overloaded)))
+        /// Returns whether a request that arrives now is rejected after `max_wait`.
+        async fn rejects_after(&self, max_wait: Duration) -> bool {
+            let waiting = self.acquire();
+            let mut waiting = pin!(waiting);
+            assert!(futures_util::poll!(waiting.as_mut()).is_pending(), "there was a permit");
+            self.clock.advance(max_wait);
+            matches!(futures_util::poll!(waiting.as_mut()), Poll::Ready(Err(Overloaded)))
         }
     }
 
     #[tokio::test]
     async fn in_a_burst_all_requests_queue_and_in_an_overload_none_does() {
-        let door = Door::new(1);
-        let first = door.enter().await;
-        assert!(!door.turns_away_after(BURST / 2).await, "a burst is over soon");
+        let fixture = Fixture::new(1);
+        let first = fixture.acquire().await;
+        assert!(!fixture.rejects_after(CODEL_INTERVAL / 2).await, "a burst is over soon");
         let second = {
-            let waiting = door.enter();
+            let waiting = fixture.acquire();
             let mut waiting = pin!(waiting);
             assert!(futures_util::poll!(waiting.as_mut()).is_pending());
-            door.clock.advance(BURST / 4);
+            fixture.clock.advance(CODEL_INTERVAL / 4);
             drop(first);
             waiting.await
         };
         assert!(second.is_ok());
-        door.clock.advance(BURST / 2);
-        assert!(door.turns_away_after(SHORT_WAIT).await, "for a second every request waited for long");
+        fixture.clock.advance(CODEL_INTERVAL / 2);
+        assert!(fixture.rejects_after(CODEL_TARGET).await, "for a second every request waited for long");
         drop(second);
-        assert!(door.enter().await.is_ok_and(|place| place.span.is_some()));
-        let _third = door.enter().await;
-        assert!(!door.turns_away_after(SHORT_WAIT).await, "there was a place a moment ago");
-        assert_eq!(door.admission.turned_away.load(Ordering::Relaxed), 1);
+        assert!(fixture.acquire().await.is_ok_and(|permit| permit.window.is_some()));
+        let _third = fixture.acquire().await;
+        assert!(!fixture.rejects_after(CODEL_TARGET).await, "there was a permit a moment ago");
+        assert_eq!(fixture.concurrency.rejected.load(Ordering::Relaxed), 1);
     }
 
     #[tokio::test]
-    async fn who_waited_is_let_in_when_a_place_is_free() {
-        let door = Door::new(1);
-        let first = door.enter().await;
-        let waiting = door.enter();
+    async fn a_waiting_request_gets_the_first_free_permit() {
+        let fixture = Fixture::new(1);
+        let first = fixture.acquire().await;
+        let waiting = fixture.acquire();
         let mut waiting = pin!(waiting);
         assert!(futures_util::poll!(waiting.as_mut()).is_pending());
         drop(first);
@@ -334,28 +336,28 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_place_that_is_held_for_long_is_taken_back_once() {
-        for pause in [HOLD + SPAN, HOLD * 20] {
-            let door = Door::new(2);
-            let (long, longer) = (door.enter().await, door.enter().await);
-            door.clock.advance(pause);
-            let others = (door.enter().await, door.enter().await);
-            assert!(others.0.is_ok() && others.1.is_ok(), "they have waited for their clients");
+    async fn a_permit_that_is_held_for_too_long_is_reclaimed_once() {
+        for pause in [MAX_HOLD + WINDOW, MAX_HOLD * 20] {
+            let fixture = Fixture::new(2);
+            let (long, longer) = (fixture.acquire().await, fixture.acquire().await);
+            fixture.clock.advance(pause);
+            let others = (fixture.acquire().await, fixture.acquire().await);
+            assert!(others.0.is_ok() && others.1.is_ok(), "the first two have lost their permits");
             drop((long, longer));
-            assert_eq!(door.admission.places.available_permits(), 0, "theirs were taken back already");
+            assert_eq!(fixture.concurrency.permits.available_permits(), 0, "both permits were reclaimed already");
             drop(others);
-            assert_eq!(door.admission.places.available_permits(), 2);
+            assert_eq!(fixture.concurrency.permits.available_permits(), 2);
         }
     }
 
     #[tokio::test]
-    async fn a_place_is_kept_for_as_long_as_it_may_be_held() {
-        let door = Door::new(1);
-        let place = door.enter().await;
-        door.clock.advance(HOLD * 7 / 8);
-        assert!(!door.turns_away_after(Duration::ZERO).await);
-        drop(place);
-        assert_eq!(door.admission.places.available_permits(), 1);
+    async fn a_permit_is_not_reclaimed_before_its_time() {
+        let fixture = Fixture::new(1);
+        let permit = fixture.acquire().await;
+        fixture.clock.advance(MAX_HOLD * 7 / 8);
+        assert!(!fixture.rejects_after(Duration::ZERO).await);
+        drop(permit);
+        assert_eq!(fixture.concurrency.permits.available_permits(), 1);
     }
 
     #[test]

@@ -8,7 +8,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header};
 use super::{
     content::{attachment, essence, file_name},
     error::ApiError,
-    response::{self, ReplyBody},
+    response::{self, ResponseBody},
 };
 
 /// Content security policy of stored pages: display only. A page runs no scripts and submits no forms. It has its own
@@ -107,7 +107,7 @@ const USUAL_HEADERS: HeaderValue =
 const MAX_AGE: HeaderValue = HeaderValue::from_static("86400");
 
 /// Returns the response to `OPTIONS`.
-pub fn preflight(request: &HeaderMap) -> Response<ReplyBody> {
+pub fn preflight(request: &HeaderMap) -> Response<ResponseBody> {
     const REQUESTED: HeaderName = header::ACCESS_CONTROL_REQUEST_HEADERS;
     let mut response = response::empty(StatusCode::NO_CONTENT);
     let headers = response.headers_mut();

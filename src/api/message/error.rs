@@ -13,7 +13,7 @@ use crate::{
     storage::{BodyError, BoxError, RejectedFor},
 };
 
-use super::response::{ReplyBody, json_bytes};
+use super::response::{ResponseBody, json_bytes};
 
 /// `Retry-After` when the leader did not respond: about the time of its restart.
 const LEADER_RETRY_AFTER: Duration = Duration::from_secs(5);
@@ -195,7 +195,7 @@ impl ApiError {
     }
 
     /// Returns the error for a proxied request that this server would have to proxy again.
-    pub fn relay_loop() -> Self {
+    pub fn proxy_loop() -> Self {
         let message = "The upstream of this server (LARDER_UPSTREAM_URL) has an upstream itself. It must be a server that has \
                        datasets and request queues of its own.";
         Self::new(StatusCode::LOOP_DETECTED, "relay-loop", message).because(message)
@@ -259,7 +259,7 @@ impl ApiError {
     }
 
     /// Returns the response to request `id`. Failures of the server are logged here, and nowhere else.
-    pub fn into_response(self, id: &HeaderValue) -> Response<ReplyBody> {
+    pub fn into_response(self, id: &HeaderValue) -> Response<ResponseBody> {
         let Self { status, kind, message, cause, header } = self;
         let mut error = json!({ "type": kind, "message": message });
         if status.is_server_error() {
@@ -278,7 +278,7 @@ impl ApiError {
                 "the object store refused a request for good"
             );
         }
-        let mut response = Response::new(ReplyBody::from(json_bytes(&json!({ "error": error }))));
+        let mut response = Response::new(ResponseBody::from(json_bytes(&json!({ "error": error }))));
         *response.status_mut() = status;
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json; charset=utf-8"));

@@ -15,7 +15,7 @@ use crate::{
     storage::{BodyError, BoxError, ByteStream},
 };
 
-use super::{error::ApiError, response::Streams};
+use super::{error::ApiError, response::InFlightBodies};
 
 /// Header with the request id: in responses, in logs, and between gateways.
 pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -35,8 +35,8 @@ pub struct Request<'a> {
 }
 
 /// Returns the body of a request as a stream of bytes. Any failure means that the client has gone: the server cuts off
-/// stalled bodies. Counted in `streams` until it is dropped.
-pub fn byte_stream<B>(body: B, streams: &Streams) -> ByteStream
+/// stalled bodies. Counted in `in_flight` until it is dropped.
+pub fn byte_stream<B>(body: B, in_flight: &InFlightBodies) -> ByteStream
 where
     B: Body<Data = Bytes> + Send + 'static,
     B::Error: Into<BoxError>,
@@ -44,9 +44,9 @@ where
     match body.size_hint().exact() {
         Some(0) => ByteStream::empty(),
         length => {
-            let under_way = streams.up();
+            let guard = in_flight.up();
             let chunks = body.into_data_stream().map(move |chunk| {
-                let _ = &under_way;
+                let _ = &guard;
                 chunk.map_err(|_| BodyError::Aborted)
             });
             ByteStream::new(length, chunks)

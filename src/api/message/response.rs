@@ -27,7 +27,7 @@ const READ_AHEAD_BYTES: usize = 64 * 1024;
 ///
 /// A body that cannot be sent completely fails, and the connection is cut: it never looks complete.
 #[derive(Debug)]
-pub struct ReplyBody(Content);
+pub struct ResponseBody(Content);
 
 #[derive(Debug)]
 enum Content {
@@ -39,10 +39,10 @@ enum Content {
 #[derive(Debug)]
 struct Sent {
     request_id: HeaderValue,
-    _under_way: UnderWay,
+    _guard: InFlightGuard,
 }
 
-impl ReplyBody {
+impl ResponseBody {
     /// Returns an empty body.
     pub fn empty() -> Self {
         Self(Content::Whole(None))
@@ -72,29 +72,29 @@ impl ReplyBody {
     }
 
     /// Sets the request id under which a failure to send it is logged. Counts the body until it is sent.
-    pub fn name(&mut self, id: &HeaderValue, streams: &Streams) {
+    pub fn name(&mut self, id: &HeaderValue, in_flight: &InFlightBodies) {
         match &mut self.0 {
             Content::Whole(_) => {}
             Content::Stream { sent, .. } => {
-                *sent = Some(Sent { request_id: id.clone(), _under_way: streams.down() });
+                *sent = Some(Sent { request_id: id.clone(), _guard: in_flight.down() });
             }
         }
     }
 }
 
-impl From<Bytes> for ReplyBody {
+impl From<Bytes> for ResponseBody {
     fn from(bytes: Bytes) -> Self {
         Self(Content::Whole((!bytes.is_empty()).then_some(bytes)))
     }
 }
 
-impl From<ByteStream> for ReplyBody {
+impl From<ByteStream> for ResponseBody {
     fn from(stream: ByteStream) -> Self {
         Self(Content::Stream { remaining: stream.length(), stream, sent: None })
     }
 }
 
-impl Body for ReplyBody {
+impl Body for ResponseBody {
     type Data = Bytes;
     type Error = BodyError;
 
@@ -138,17 +138,17 @@ impl Body for ReplyBody {
 const USUAL_FIELDS: usize = 12;
 
 /// Returns a response without a body.
-pub fn empty(status: StatusCode) -> Response<ReplyBody> {
-    let mut response = Response::new(ReplyBody::empty());
+pub fn empty(status: StatusCode) -> Response<ResponseBody> {
+    let mut response = Response::new(ResponseBody::empty());
     *response.status_mut() = status;
     response.headers_mut().reserve(USUAL_FIELDS);
     response
 }
 
 /// Returns a response with `value` as JSON.
-pub fn json<T: Serialize>(status: StatusCode, value: &T) -> Response<ReplyBody> {
+pub fn json<T: Serialize>(status: StatusCode, value: &T) -> Response<ResponseBody> {
     let mut response = empty(status);
-    *response.body_mut() = ReplyBody::from(json_bytes(value));
+    *response.body_mut() = ResponseBody::from(json_bytes(value));
     let json = HeaderValue::from_static("application/json; charset=utf-8");
     response.headers_mut().insert(header::CONTENT_TYPE, json);
     response
@@ -161,20 +161,20 @@ pub fn json_bytes<T: Serialize>(value: &T) -> Bytes {
 
 /// Counter of bodies in progress.
 #[derive(Debug)]
-pub struct Streams {
+pub struct InFlightBodies {
     up: Arc<AtomicU64>,
     down: Arc<AtomicU64>,
 }
 
 /// Guard of a body in progress.
 #[derive(Debug)]
-pub struct UnderWay(Arc<AtomicU64>);
+pub struct InFlightGuard(Arc<AtomicU64>);
 
-impl Streams {
+impl InFlightBodies {
     /// Returns a new counter, registered with `metrics`.
     pub fn new(metrics: &Metrics) -> Self {
-        let streams = Self { up: Arc::default(), down: Arc::default() };
-        let shown = [("upload", Arc::clone(&streams.up)), ("download", Arc::clone(&streams.down))];
+        let in_flight = Self { up: Arc::default(), down: Arc::default() };
+        let shown = [("upload", Arc::clone(&in_flight.up)), ("download", Arc::clone(&in_flight.down))];
         let help = "Current number of streamed bodies, by direction: upload or download. Bodies held in memory are not counted.";
         metrics.watch("larder_inflight_bodies", help, Kind::Gauge, move || {
             let sample = |(way, count): &(&str, Arc<AtomicU64>)| {
@@ -182,28 +182,28 @@ impl Streams {
             };
             shown.iter().map(sample).collect()
         });
-        streams
+        in_flight
     }
 
     /// Counts an incoming body.
-    pub fn up(&self) -> UnderWay {
-        UnderWay::new(&self.up)
+    pub fn up(&self) -> InFlightGuard {
+        InFlightGuard::new(&self.up)
     }
 
     /// Counts an outgoing body.
-    pub fn down(&self) -> UnderWay {
-        UnderWay::new(&self.down)
+    pub fn down(&self) -> InFlightGuard {
+        InFlightGuard::new(&self.down)
     }
 }
 
-impl UnderWay {
+impl InFlightGuard {
     fn new(count: &Arc<AtomicU64>) -> Self {
         count.fetch_add(1, Ordering::Relaxed);
         Self(Arc::clone(count))
     }
 }
 
-impl Drop for UnderWay {
+impl Drop for InFlightGuard {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Ordering::Relaxed);
     }
@@ -219,7 +219,7 @@ mod tests {
         ByteStream::new(length, stream::iter(chunks))
     }
 
-    fn body(length: Option<u64>, parts: Vec<Result<Bytes, BodyError>>) -> ReplyBody {
+    fn body(length: Option<u64>, parts: Vec<Result<Bytes, BodyError>>) -> ResponseBody {
         chunks(length, parts).into()
     }
 
@@ -228,7 +228,7 @@ mod tests {
         let body = body(Some(5), vec![Ok("flo".into()), Ok("ur".into())]);
         assert_eq!(body.size_hint().exact(), Some(5));
         assert_eq!(body.collect().await.expect("it is whole").to_bytes(), "flour");
-        assert!(ReplyBody::from(Bytes::new()).is_end_stream());
+        assert!(ResponseBody::from(Bytes::new()).is_end_stream());
     }
 
     #[tokio::test]
@@ -245,16 +245,16 @@ mod tests {
     #[tokio::test]
     async fn what_is_no_good_is_found_out_before_it_is_sent() {
         let malformed = || Err(BodyError::Malformed("cut".to_owned()));
-        assert!(ReplyBody::read_ahead(chunks(None, vec![Ok("flo".into()), malformed()])).await.is_err());
+        assert!(ResponseBody::read_ahead(chunks(None, vec![Ok("flo".into()), malformed()])).await.is_err());
         let small =
-            ReplyBody::read_ahead(chunks(None, vec![Ok("flo".into()), Ok("ur".into())])).await.expect("it is whole");
+            ResponseBody::read_ahead(chunks(None, vec![Ok("flo".into()), Ok("ur".into())])).await.expect("it is whole");
         assert_eq!(small.known_length(), Some(5));
         let first = Bytes::from(vec![b'x'; READ_AHEAD_BYTES]);
         let large =
-            ReplyBody::read_ahead(chunks(None, vec![Ok(first.clone()), Ok("ur".into())])).await.expect("it begins");
+            ResponseBody::read_ahead(chunks(None, vec![Ok(first.clone()), Ok("ur".into())])).await.expect("it begins");
         assert_eq!(large.known_length(), None);
         assert_eq!(large.collect().await.expect("it is whole").to_bytes().len(), READ_AHEAD_BYTES + 2);
-        let broken = ReplyBody::read_ahead(chunks(None, vec![Ok(first), malformed()])).await.expect("it begins");
+        let broken = ResponseBody::read_ahead(chunks(None, vec![Ok(first), malformed()])).await.expect("it begins");
         assert!(broken.collect().await.is_err());
     }
 }

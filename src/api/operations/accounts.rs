@@ -11,7 +11,7 @@ use crate::{
         message::{
             error::ApiError,
             request::Request,
-            response::{self, ReplyBody},
+            response::{self, ResponseBody},
         },
         routing::admin_routes::AccountCall,
     },
@@ -66,7 +66,7 @@ pub async fn run(
     caller: &Caller,
     call: AccountCall,
     request: Request<'_>,
-) -> Result<Response<ReplyBody>, ApiError> {
+) -> Result<Response<ResponseBody>, ApiError> {
     match call {
         AccountCall::ListUsers => list(context, &request).await,
         AccountCall::CreateUser => create(context, grant, caller, request).await,
@@ -81,14 +81,14 @@ pub async fn run(
     }
 }
 
-async fn list(context: &Context, request: &Request<'_>) -> Result<Response<ReplyBody>, ApiError> {
+async fn list(context: &Context, request: &Request<'_>) -> Result<Response<ResponseBody>, ApiError> {
     let wanted = request.query.page(MAX_USERS)?;
     let page = context.users.list(&wanted).await?;
     let items = page.items.iter().map(|user| object(user)).collect();
     Ok(response::json(StatusCode::OK, &Data { data: AccountList::new(&wanted, page.total, items) }))
 }
 
-async fn get(context: &Context, user: &str) -> Result<Response<ReplyBody>, ApiError> {
+async fn get(context: &Context, user: &str) -> Result<Response<ResponseBody>, ApiError> {
     let user = context.user(user).await?;
     let Usage { stores, records, bytes } = context.catalog.usage(user.id).await?;
     let usage = Some(UsageObject { stores, records, bytes });
@@ -100,7 +100,7 @@ async fn create(
     grant: &AccountGrant,
     caller: &Caller,
     request: Request<'_>,
-) -> Result<Response<ReplyBody>, ApiError> {
+) -> Result<Response<ResponseBody>, ApiError> {
     let body = json_body::object(context, request, grant, &["username", "generalAccess"]).await?;
     let username = body.get("username").and_then(Value::as_str).unwrap_or_default().parse()?;
     let general_access = access_in(&body)?.unwrap_or_default();
@@ -115,7 +115,7 @@ async fn update(
     caller: &Caller,
     user: &str,
     request: Request<'_>,
-) -> Result<Response<ReplyBody>, ApiError> {
+) -> Result<Response<ResponseBody>, ApiError> {
     let user = context.user(user).await?;
     let keep_links = request.query.flag("keepLinks");
     let body = json_body::object(context, request, grant, &["isDisabled", "generalAccess", "quota"]).await?;
@@ -202,7 +202,7 @@ fn quota_in(body: &Map<String, Value>) -> Result<QuotaUpdate, ApiError> {
     Ok(update)
 }
 
-fn show(status: StatusCode, user: &User) -> Response<ReplyBody> {
+fn show(status: StatusCode, user: &User) -> Response<ResponseBody> {
     response::json(status, &Data { data: object(user) })
 }
 

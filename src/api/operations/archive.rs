@@ -26,7 +26,7 @@ use crate::{
             content,
             error::ApiError,
             request::Request,
-            response::{self, ReplyBody},
+            response::{self, ResponseBody},
         },
     },
     auth::Grant,
@@ -47,12 +47,12 @@ const LEVEL: i64 = 1;
 /// Maximum number of records that a request can name.
 const MAX_CHOSEN: usize = 1000;
 
-/// Streams all records of a store, those of a collection or with a prefix, or those that `keys` names.
+/// InFlightBodies all records of a store, those of a collection or with a prefix, or those that `keys` names.
 pub async fn download(
     context: &Context,
     grant: &Grant,
     request: &Request<'_>,
-) -> Result<Response<ReplyBody>, ApiError> {
+) -> Result<Response<ResponseBody>, ApiError> {
     let query = records::key_filters(&request.query);
     let store = Arc::clone(grant.store());
     let mut archive = Archive::new(context, store, query);
@@ -69,7 +69,7 @@ pub async fn download(
     };
     let chunks = ByteStream::new(None, stream::try_unfold(archive, next));
     let mut response = response::empty(StatusCode::OK);
-    *response.body_mut() = ReplyBody::read_ahead(chunks).await.map_err(ApiError::internal)?;
+    *response.body_mut() = ResponseBody::read_ahead(chunks).await.map_err(ApiError::internal)?;
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/zip"));
     let name = format!("{}.zip", grant.store().document.id);

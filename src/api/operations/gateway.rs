@@ -14,7 +14,7 @@ use crate::{
             error::ApiError,
             preconditions::{self, Tag},
             request::Request,
-            response::{self, ReplyBody},
+            response::{self, ResponseBody},
         },
     },
     auth::{AccountGrant, Caller},
@@ -30,7 +30,7 @@ pub async fn merge_usage(
     context: &Context,
     grant: &AccountGrant,
     request: Request<'_>,
-) -> Result<Response<ReplyBody>, ApiError> {
+) -> Result<Response<ResponseBody>, ApiError> {
     let mut body = json_body::object(context, request, grant, &["stores"]).await?;
     let stores = body.remove("stores").unwrap_or(Value::Null);
     let stores: Vec<StoreUsage> = serde_json::from_value(stores)
@@ -40,11 +40,11 @@ pub async fn merge_usage(
 }
 
 /// Extends the expiry of the store of `{"store": id}`, which is being changed, to its whole retention from now.
-pub async fn renew_store(
+pub async fn extend_expiry(
     context: &Context,
     grant: &AccountGrant,
     request: Request<'_>,
-) -> Result<Response<ReplyBody>, ApiError> {
+) -> Result<Response<ResponseBody>, ApiError> {
     let body = json_body::object(context, request, grant, &["store"]).await?;
     let id: Option<StoreId> = body.get("store").and_then(Value::as_str).and_then(|id| id.parse().ok());
     let id = id.ok_or_else(|| ApiError::bad_request("invalid-input", "The body names no store"))?;
@@ -71,7 +71,7 @@ struct SuspensionObject {
 }
 
 /// Returns the state of the clock.
-pub fn clock_state(context: &Context) -> Response<ReplyBody> {
+pub fn clock_state(context: &Context) -> Response<ResponseBody> {
     let guard = context.clock_records.guard();
     let (time, machine_time) = guard.times();
     let suspension = guard.suspension();
@@ -81,7 +81,7 @@ pub fn clock_state(context: &Context) -> Response<ReplyBody> {
 }
 
 /// Confirms that the time is right, and returns the state of the clock.
-pub async fn accept_clock(context: &Context, caller: &Caller) -> Result<Response<ReplyBody>, ApiError> {
+pub async fn accept_clock(context: &Context, caller: &Caller) -> Result<Response<ResponseBody>, ApiError> {
     context.clock_records.accept().await?;
     let (time, _) = context.clock_records.guard().times();
     let change = audit::Change { time: Some(time), ..audit::Change::default() };
@@ -90,7 +90,7 @@ pub async fn accept_clock(context: &Context, caller: &Caller) -> Result<Response
 }
 
 /// Returns the description, or 304 to a client that has it.
-pub fn description(headers: &HeaderMap) -> Response<ReplyBody> {
+pub fn description(headers: &HeaderMap) -> Response<ResponseBody> {
     let Description { bytes, etag } = Description::get();
     let is_it = |tag: &Tag<'_>| tag.is_any() || tag.of_record() == etag;
     let has_it = preconditions::tags(headers, &header::IF_NONE_MATCH).is_some_and(|tags| tags.iter().any(is_it));
@@ -111,7 +111,7 @@ pub fn description(headers: &HeaderMap) -> Response<ReplyBody> {
 const TEXT: HeaderValue = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
 
 /// Returns the current values of all metrics.
-pub fn metrics(context: &Context) -> Response<ReplyBody> {
+pub fn metrics(context: &Context) -> Response<ResponseBody> {
     let mut response = response::empty(StatusCode::OK);
     *response.body_mut() = ByteStream::from(Bytes::from(context.metrics.render())).into();
     response.headers_mut().insert(header::CONTENT_TYPE, TEXT);

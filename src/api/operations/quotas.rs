@@ -11,7 +11,7 @@ use crate::{
 
 /// Checks whether a user may have one more store.
 pub async fn admit_store(context: &Context, user: &User) -> Result<(), ApiError> {
-    let Some(limit) = user.quota.or(context.settled.quota).stores else { return Ok(()) };
+    let Some(limit) = user.quota.or(context.config.quota).stores else { return Ok(()) };
     let stores = context.catalog.count(user.id).await? as u64;
     if stores < limit {
         return Ok(());
@@ -26,7 +26,7 @@ pub async fn admit_record(
     key: &RecordKey,
     length: Option<u64>,
 ) -> Result<(), ApiError> {
-    let quota = grant.owner().quota.or(context.settled.quota);
+    let quota = grant.owner().quota.or(context.config.quota);
     if quota.is_empty() {
         return Ok(());
     }

@@ -16,7 +16,7 @@ use crate::{
             error::ApiError,
             preconditions::{self, Tag, Verdict},
             request::{Query, Request, limited},
-            response::{self, ReplyBody},
+            response::{self, ResponseBody},
         },
     },
     auth::{Grant, signature},
@@ -36,7 +36,7 @@ pub async fn get(
     grant: &Grant,
     key: &RecordKey,
     request: &Request<'_>,
-) -> Result<Response<ReplyBody>, ApiError> {
+) -> Result<Response<ResponseBody>, ApiError> {
     let range = preconditions::range(request.headers);
     let read = |range: Option<ByteRange>| context.records.get(grant.store(), key, range);
     let (object, is_part) = match read(range).await {
@@ -69,7 +69,7 @@ async fn whole(
     object: Object,
     key: &RecordKey,
     request: &Request<'_>,
-) -> Result<Response<ReplyBody>, ApiError> {
+) -> Result<Response<ResponseBody>, ApiError> {
     let Object { meta, body, .. } = object;
     let coding = Coding::of(&meta, request.headers);
     let mut response = response::empty(StatusCode::OK);
@@ -78,7 +78,7 @@ async fn whole(
         // A record that cannot be decoded must be an error response, not half a body.
         Coding::Decoded(coding) => {
             let decoded = coding.decode(body, context.memory.lease());
-            ReplyBody::read_ahead(decoded).await.map_err(|error| match error {
+            ResponseBody::read_ahead(decoded).await.map_err(|error| match error {
                 BodyError::NoMemory => error.into(),
                 error => ApiError::internal(error),
             })?
@@ -90,7 +90,7 @@ async fn whole(
 
 /// Returns a part of a record, even if it is the whole record: a client that requests ranges must see that they are
 /// supported.
-fn part(object: Object, coding: Coding, key: &RecordKey, request: &Request<'_>) -> Response<ReplyBody> {
+fn part(object: Object, coding: Coding, key: &RecordKey, request: &Request<'_>) -> Response<ResponseBody> {
     let Object { meta, range, body } = object;
     let mut response = response::empty(StatusCode::PARTIAL_CONTENT);
     describe(response.headers_mut(), &meta, coding, key, request);
@@ -106,7 +106,7 @@ pub async fn head(
     grant: &Grant,
     key: &RecordKey,
     request: &Request<'_>,
-) -> Result<Response<ReplyBody>, ApiError> {
+) -> Result<Response<ResponseBody>, ApiError> {
     let meta = context.records.head(grant.store(), key).await?;
     let coding = Coding::of(&meta, request.headers);
     let mut response = response::empty(StatusCode::OK);
@@ -203,7 +203,7 @@ pub async fn put(
     grant: &Grant,
     key: &RecordKey,
     request: Request<'_>,
-) -> Result<Response<ReplyBody>, ApiError> {
+) -> Result<Response<ResponseBody>, ApiError> {
     let length = request.body.announced_length();
     let sent = Sent { headers: request.headers, length, body: request.body.open(grant) };
     put_sent(context, grant, key, sent).await
@@ -226,8 +226,8 @@ pub async fn put_sent(
     grant: &Grant,
     key: &RecordKey,
     sent: Sent<'_>,
-) -> Result<Response<ReplyBody>, ApiError> {
-    let limit = context.settled.max_record_bytes;
+) -> Result<Response<ResponseBody>, ApiError> {
+    let limit = context.config.max_record_bytes;
     if sent.length.is_some_and(|length| length > limit) {
         return Err(ApiError::record_too_large(limit));
     }
@@ -239,7 +239,7 @@ pub async fn put_sent(
     let body = limited(sent.body, limit);
     let written = context.records.put(grant.store(), key, body, attributes, precondition).await?;
 
-    let mut response = Response::new(ReplyBody::from(Bytes::from_static(b"{}")));
+    let mut response = Response::new(ResponseBody::from(Bytes::from_static(b"{}")));
     *response.status_mut() = StatusCode::CREATED;
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json; charset=utf-8"));
@@ -254,7 +254,7 @@ pub async fn delete(
     grant: &Grant,
     key: &RecordKey,
     request: &Request<'_>,
-) -> Result<Response<ReplyBody>, ApiError> {
+) -> Result<Response<ResponseBody>, ApiError> {
     if request.headers.contains_key(header::IF_NONE_MATCH) {
         let message = "A DELETE cannot be conditional on the record's absence";
         return Err(ApiError::bad_request("invalid-parameter", message));
@@ -321,7 +321,7 @@ pub async fn list_keys(
     context: &Context,
     grant: &Grant,
     request: &Request<'_>,
-) -> Result<Response<ReplyBody>, ApiError> {
+) -> Result<Response<ResponseBody>, ApiError> {
     let start = request.query.text("exclusiveStartKey").map(Cow::into_owned);
     let limit = request.query.limit(MAX_LIST_KEYS)?;
     let query = KeyQuery { exclusive_start_key: start.clone(), limit, ..key_filters(&request.query) };

@@ -1,4 +1,4 @@
-//! Changes of a run, reported by its program, its launcher or its owner.
+//! Invalidation of a run, reported by its program, its launcher or its owner.
 
 use http::{Response, StatusCode};
 use serde_json::{Map, Value};
@@ -7,7 +7,7 @@ use crate::{
     api::{
         audit,
         context::Context,
-        message::{error::ApiError, request::Request, response::ReplyBody},
+        message::{error::ApiError, request::Request, response::ResponseBody},
         routing::{
             run_routes::{RunCall, RunSource},
             store_routes::address,
@@ -31,7 +31,7 @@ pub async fn run(
     caller: &Caller,
     call: &RunCall,
     request: Request<'_>,
-) -> Result<Response<ReplyBody>, ApiError> {
+) -> Result<Response<ResponseBody>, ApiError> {
     match call {
         RunCall::GetRun => runs::get(context, run, caller, &request).await,
         RunCall::GetLog => Err(no_log(&request)),
@@ -59,14 +59,14 @@ fn no_log(request: &Request<'_>) -> ApiError {
     }
 }
 
-/// Changes a run's status message, and the access to the run and its store.
+/// Invalidation a run's status message, and the access to the run and its store.
 async fn update(
     context: &Context,
     grant: &RunGrant,
     run: &Run,
     caller: &Caller,
     request: Request<'_>,
-) -> Result<Response<ReplyBody>, ApiError> {
+) -> Result<Response<ResponseBody>, ApiError> {
     let body =
         json_body::object(context, request, grant, &["statusMessage", "isStatusMessageTerminal", "generalAccess"])
             .await?;
@@ -101,7 +101,7 @@ async fn abort(
     grant: &RunGrant,
     caller: &Caller,
     request: &Request<'_>,
-) -> Result<Response<ReplyBody>, ApiError> {
+) -> Result<Response<ResponseBody>, ApiError> {
     let wait = runs::wait_in(request)?;
     if request.query.flag("gracefully") {
         return Err(ApiError::unserved("a run is told to abort at once, and not gracefully"));
@@ -121,7 +121,7 @@ async fn metamorph(
     run: &Run,
     caller: &Caller,
     request: Request<'_>,
-) -> Result<Response<ReplyBody>, ApiError> {
+) -> Result<Response<ResponseBody>, ApiError> {
     let id = &grant.run().id;
     let Some(target) = request.query.text("targetActorId") else {
         return Err(ApiError::bad_request("invalid-request", "The parameter targetActorId is missing"));
@@ -150,7 +150,7 @@ async fn finish(
     grant: &RunGrant,
     caller: &Caller,
     request: Request<'_>,
-) -> Result<Response<ReplyBody>, ApiError> {
+) -> Result<Response<ResponseBody>, ApiError> {
     let body = json_body::object(context, request, grant, &["exitCode", "status"]).await?;
     let exit_code = match body.get("exitCode") {
         None | Some(Value::Null) => None,

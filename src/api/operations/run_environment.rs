@@ -11,7 +11,7 @@ use crate::{
         message::{
             error::ApiError,
             request::Request,
-            response::{self, ReplyBody},
+            response::{self, ResponseBody},
         },
     },
     auth::{AccountsError, Caller, KeptToken, NewToken, RunGrant, Scope, Token},
@@ -45,7 +45,7 @@ pub async fn enter(
     grant: &RunGrant,
     caller: &Caller,
     request: Request<'_>,
-) -> Result<Response<ReplyBody>, ApiError> {
+) -> Result<Response<ResponseBody>, ApiError> {
     let body = json_body::object(context, request, grant, &["openStores", "apiBaseUrl"]).await?;
     let opens = opens_in(&body)?;
     let origin = origin_in(&body)?.unwrap_or(context.links.origin());

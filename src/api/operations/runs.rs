@@ -13,7 +13,7 @@ use crate::{
         message::{
             error::ApiError,
             request::{Query, Request},
-            response::{self, ReplyBody},
+            response::{self, ResponseBody},
         },
         routing::{
             run_routes::{RunChoice, RunSource},
@@ -133,7 +133,7 @@ pub async fn get(
     run: Run,
     caller: &Caller,
     request: &Request<'_>,
-) -> Result<Response<ReplyBody>, ApiError> {
+) -> Result<Response<ResponseBody>, ApiError> {
     let wait = wait_in(request)?;
     Ok(show(StatusCode::OK, &finished(context, run, caller, wait).await?))
 }
@@ -145,7 +145,7 @@ pub async fn finished(context: &Context, run: Run, caller: &Caller, wait: Durati
         return Ok(run);
     }
     let counted = caller.user().map_or(Counted::Address(context.ip), |user| Counted::User(user.id));
-    let _waiting = context.settled.rates.wait(counted)?;
+    let _waiting = context.config.rates.wait(counted)?;
     Ok(context.runs.finished(run, wait).await?)
 }
 
@@ -155,7 +155,7 @@ pub async fn list(
     caller: &Caller,
     source: Option<RunSource>,
     request: &Request<'_>,
-) -> Result<Response<ReplyBody>, ApiError> {
+) -> Result<Response<ResponseBody>, ApiError> {
     let account = authorize_account(caller, AccountAction::ListStores)?;
     let query = &request.query;
     let (filter, desc) = (filter_in(query)?, query.flag("desc"));
@@ -176,14 +176,14 @@ pub async fn start(
     caller: &Caller,
     source: &RunSource,
     request: Request<'_>,
-) -> Result<Response<ReplyBody>, ApiError> {
+) -> Result<Response<ResponseBody>, ApiError> {
     let account = authorize_account(caller, AccountAction::CreateStore)?;
     let actor = actor_id(context, account.user(), source).await?;
     let (settings, origin, wait) =
         (settings_in(&request.query)?, origin_in(&request.query)?.unwrap_or(RunOrigin::Api), wait_in(&request)?);
     quotas::admit_store(context, account.user()).await?;
     let elsewhere = match &context.upstream {
-        Some(upstream) => Some(upstream.make_for_run().await?),
+        Some(upstream) => Some(upstream.create_for_run().await?),
         None => None,
     };
     let actor_run = Creator { actor, run: context.runs.new_id() };
@@ -233,7 +233,7 @@ pub async fn put_input(
 }
 
 /// Returns the response with a run.
-pub fn show(status: StatusCode, run: &Run) -> Response<ReplyBody> {
+pub fn show(status: StatusCode, run: &Run) -> Response<ResponseBody> {
     response::json(status, &Data { data: RunObject::new(run) })
 }
 

@@ -17,7 +17,7 @@ use crate::{
         message::{
             error::ApiError,
             request::Request,
-            response::{self, ReplyBody},
+            response::{self, ResponseBody},
         },
     },
     auth::{Caller, Grant, User, signature},
@@ -52,7 +52,7 @@ struct SharedWith {
 }
 
 /// Returns the access rights.
-pub async fn get(context: &Context, grant: &Grant) -> Result<Response<ReplyBody>, ApiError> {
+pub async fn get(context: &Context, grant: &Grant) -> Result<Response<ResponseBody>, ApiError> {
     show(context, grant.store(), None).await
 }
 
@@ -64,7 +64,7 @@ pub async fn share(
     caller: &Caller,
     user: &str,
     request: Request<'_>,
-) -> Result<Response<ReplyBody>, ApiError> {
+) -> Result<Response<ResponseBody>, ApiError> {
     let keep_links = request.query.flag("keepLinks");
     let body = json_body::object(context, request, grant, &["right"]).await?;
     let right: Option<Right> = body.get("right").and_then(|right| serde_json::from_value(right.clone()).ok());
@@ -91,7 +91,7 @@ pub async fn unshare(
     caller: &Caller,
     user: &str,
     request: &Request<'_>,
-) -> Result<Response<ReplyBody>, ApiError> {
+) -> Result<Response<ResponseBody>, ApiError> {
     let user = context.user(user).await?;
     let response = change(context, grant, caller, (&user, None), request.query.flag("keepLinks")).await?;
     context.shared.forget(&user.id, &grant.store().document.id).await?;
@@ -103,7 +103,7 @@ pub async fn rotate_signing_key(
     context: &Context,
     grant: &Grant,
     caller: &Caller,
-) -> Result<Response<ReplyBody>, ApiError> {
+) -> Result<Response<ResponseBody>, ApiError> {
     let update = StoreUpdate { rotate_signing_key: true, ..StoreUpdate::default() };
     let store = context.catalog.update(grant.store().document.id, update).await?;
     note_revoked_links(caller, &store.document.id);
@@ -117,7 +117,7 @@ async fn change(
     caller: &Caller,
     (user, right): (&User, Option<Right>),
     keep_links: bool,
-) -> Result<Response<ReplyBody>, ApiError> {
+) -> Result<Response<ResponseBody>, ApiError> {
     let update = StoreUpdate { share: Some((user.id, right)), keep_links, ..StoreUpdate::default() };
     let store = context.catalog.update(grant.store().document.id, update).await?;
     let (user, id, right) = (Some(&user.username), Some(&store.document.id), Some(right.map_or("none", Right::as_str)));
@@ -139,7 +139,7 @@ async fn show(
     context: &Context,
     store: &Arc<StoreSnapshot>,
     links_revoked: Option<bool>,
-) -> Result<Response<ReplyBody>, ApiError> {
+) -> Result<Response<ResponseBody>, ApiError> {
     let mut users = Vec::with_capacity(store.document.shares.len());
     for (user_id, right) in store.document.shares.iter() {
         let username = context.users.by_id(user_id).await?.map(|user| user.username.to_string());
@@ -172,7 +172,7 @@ pub async fn make_view_link(
     context: &Context,
     grant: &Grant,
     request: Request<'_>,
-) -> Result<Response<ReplyBody>, ApiError> {
+) -> Result<Response<ResponseBody>, ApiError> {
     let body = json_body::object(context, request, grant, &["key", "lifetimeSecs"]).await?;
     let key: Option<RecordKey> = match body.get("key") {
         None | Some(Value::Null) => None,

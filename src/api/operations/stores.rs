@@ -12,7 +12,7 @@ use crate::{
         message::{
             error::ApiError,
             request::Request,
-            response::{self, ReplyBody},
+            response::{self, ResponseBody},
         },
         routing::store_routes::StoreCall,
     },
@@ -41,7 +41,7 @@ pub async fn list(
     account: &AccountGrant,
     caller: &Caller,
     request: &Request<'_>,
-) -> Result<Response<ReplyBody>, ApiError> {
+) -> Result<Response<ResponseBody>, ApiError> {
     let query = &request.query;
     let wanted = StoreQuery {
         unnamed: query.flag("unnamed"),
@@ -118,7 +118,11 @@ async fn listed(
 }
 
 /// Creates a store, or gets the one of that name.
-pub async fn create(context: &Context, caller: &Caller, request: Request<'_>) -> Result<Response<ReplyBody>, ApiError> {
+pub async fn create(
+    context: &Context,
+    caller: &Caller,
+    request: Request<'_>,
+) -> Result<Response<ResponseBody>, ApiError> {
     let name = request.query.text("name").map(Cow::into_owned);
     let session = authorize_account(caller, AccountAction::ReadUser)?;
     let mut body = json_body::object(context, request, &session, &["name", "title", "schema", "retentionDays"]).await?;
@@ -172,18 +176,18 @@ pub async fn create(context: &Context, caller: &Caller, request: Request<'_>) ->
 }
 
 /// Returns a store's object.
-pub fn get(context: &Context, grant: &Grant) -> Response<ReplyBody> {
+pub fn get(context: &Context, grant: &Grant) -> Response<ResponseBody> {
     context.catalog.count_store_read(grant.store());
     response::json(StatusCode::OK, &Data { data: StoreObject::new(context, grant) })
 }
 
-/// Changes a store's settings.
+/// Invalidation a store's settings.
 pub async fn update(
     context: &Context,
     grant: &Grant,
     caller: &Caller,
     request: Request<'_>,
-) -> Result<Response<ReplyBody>, ApiError> {
+) -> Result<Response<ResponseBody>, ApiError> {
     let body = json_body::object(context, request, grant, &["name", "title", "generalAccess", "retentionDays"]).await?;
     let update = StoreUpdate {
         name: name_in(&body)?,
@@ -212,7 +216,7 @@ pub async fn update(
 }
 
 /// Deletes a store.
-pub async fn delete(context: &Context, grant: &Grant, caller: &Caller) -> Result<Response<ReplyBody>, ApiError> {
+pub async fn delete(context: &Context, grant: &Grant, caller: &Caller) -> Result<Response<ResponseBody>, ApiError> {
     context.catalog.delete(grant.store().document.id).await?;
     let change = audit::Change { store: Some(&grant.store().document.id), ..audit::Change::default() };
     audit::note(caller, audit::Action::StoreDelete, &change);
@@ -225,7 +229,7 @@ async fn show(
     status: StatusCode,
     store: Arc<StoreSnapshot>,
     addressed: Addressed,
-) -> Result<Response<ReplyBody>, ApiError> {
+) -> Result<Response<ResponseBody>, ApiError> {
     let owner = context.owner(caller, &store).await?;
     let grant = authorize(caller, Action::ReadStore, store, owner, addressed, false)?;
     Ok(response::json(status, &Data { data: StoreObject::new(context, &grant) }))
@@ -308,7 +312,7 @@ pub async fn run(
     caller: &Caller,
     call: StoreCall,
     request: Request<'_>,
-) -> Result<Response<ReplyBody>, ApiError> {
+) -> Result<Response<ResponseBody>, ApiError> {
     match call {
         StoreCall::Get => Ok(get(context, grant)),
         StoreCall::Update => Box::pin(update(context, grant, caller, request)).await,

@@ -14,7 +14,7 @@ use crate::{
         message::{
             error::ApiError,
             request::Request,
-            response::{self, ReplyBody},
+            response::{self, ResponseBody},
         },
     },
     auth::{
@@ -70,7 +70,7 @@ pub async fn list(
     grant: &AccountGrant,
     caller: &Caller,
     request: &Request<'_>,
-) -> Result<Response<ReplyBody>, ApiError> {
+) -> Result<Response<ResponseBody>, ApiError> {
     let user = of_whom(context, grant, caller, request.query.text("username").as_deref()).await?;
     let wanted = request.query.page(MAX_TOKENS)?;
     let page = context.tokens.list(&user.id, &wanted).await?;
@@ -84,7 +84,7 @@ pub async fn create(
     grant: &AccountGrant,
     caller: &Caller,
     request: Request<'_>,
-) -> Result<Response<ReplyBody>, ApiError> {
+) -> Result<Response<ResponseBody>, ApiError> {
     let body = json_body::object(context, request, grant, &["username", "expiresAt", "name", "scope"]).await?;
     let username = text_in(&body, "username")?;
     let expires_at = text_in(&body, "expiresAt")?.map(|date| end_in(date, context.clock.now())).transpose()?;
@@ -107,7 +107,7 @@ pub async fn revoke(
     caller: &Caller,
     id: &str,
     request: &Request<'_>,
-) -> Result<Response<ReplyBody>, ApiError> {
+) -> Result<Response<ResponseBody>, ApiError> {
     let user = of_whom(context, grant, caller, request.query.text("username").as_deref()).await?;
     let id = id.parse().map_err(|_| AccountsError::TokenNotFound)?;
     context.tokens.revoke(&user.id, &id).await?;
@@ -123,7 +123,7 @@ pub async fn replace(
     caller: &Caller,
     id: &str,
     request: Request<'_>,
-) -> Result<Response<ReplyBody>, ApiError> {
+) -> Result<Response<ResponseBody>, ApiError> {
     let body = json_body::object(context, request, grant, &["overlapSecs", "username"]).await?;
     let overlap = match body.get("overlapSecs") {
         None => USUAL_OVERLAP_SECS,
@@ -202,7 +202,7 @@ fn invalid(what: &str) -> ApiError {
     ApiError::bad_request("invalid-value", format!("Invalid value provided: {what}"))
 }
 
-fn show(kept: &KeptToken, token: &Token) -> Response<ReplyBody> {
+fn show(kept: &KeptToken, token: &Token) -> Response<ResponseBody> {
     response::json(StatusCode::CREATED, &Data { data: object(kept, None, Some(token.reveal())) })
 }
 

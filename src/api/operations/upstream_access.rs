@@ -7,9 +7,9 @@ use http_body::Body;
 use crate::{
     api::{
         context::Context,
-        message::{error::ApiError, request::Query, response::ReplyBody},
+        message::{error::ApiError, request::Query, response::ResponseBody},
         proxy::upstream::is_read,
-        routing::route::ServedElsewhere,
+        routing::route::ProxiedCall,
     },
     auth::{Caller, Denied, RunAction, UpstreamKind, authorize_upstream},
     storage::BoxError,
@@ -18,25 +18,25 @@ use crate::{
 use super::runs;
 
 /// Returns the upstream's response.
-pub async fn answer<B>(
+pub async fn forward<B>(
     context: &Context,
     caller: &Caller,
-    what: &ServedElsewhere,
+    call: &ProxiedCall,
     query: &Query<'_>,
     head: &Parts,
     body: B,
-) -> Result<Response<ReplyBody>, ApiError>
+) -> Result<Response<ResponseBody>, ApiError>
 where
     B: Body<Data = Bytes> + Send + 'static,
     B::Error: Into<BoxError>,
 {
     let upstream = context.upstream.as_ref().ok_or_else(ApiError::no_upstream)?;
-    let path = match what {
-        ServedElsewhere::There(kind, id) => {
+    let path = match call {
+        ProxiedCall::ByUpstreamId(kind, id) => {
             authorize_upstream(caller, *kind, id.as_deref()).map_err(ApiError::no_upstream_for)?;
             head.uri.path().to_owned()
         }
-        ServedElsewhere::OfRun(choice, kind, rest) => {
+        ProxiedCall::OfRun(choice, kind, rest) => {
             // A publicly readable run is read here; anonymous callers do not reach the upstream.
             if caller.session().is_none() {
                 return Err(Denied::TokenRequired.into());
@@ -50,5 +50,5 @@ where
             format!("/v2/{}/{id}{rest}", kind.collection())
         }
     };
-    upstream.answer(&path, head, body).await
+    upstream.forward(&path, head, body).await
 }

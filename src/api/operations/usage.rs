@@ -11,7 +11,7 @@ use crate::{
         message::{
             error::ApiError,
             request::Request,
-            response::{self, ReplyBody},
+            response::{self, ResponseBody},
         },
     },
     auth::{AccountAction, Caller, Grant, RunGrant, authorize_account},
@@ -114,28 +114,28 @@ impl<'a> UsageOf<'a> {
 }
 
 /// Returns the cost of a store.
-pub fn of_store(context: &Context, grant: &Grant) -> Response<ReplyBody> {
+pub fn of_store(context: &Context, grant: &Grant) -> Response<ResponseBody> {
     one(context, grant.store().document.id.as_str(), |owner| context.ledger.store(owner))
 }
 
 /// Returns the cost of a run.
-pub fn of_run(context: &Context, grant: &RunGrant) -> Response<ReplyBody> {
+pub fn of_run(context: &Context, grant: &RunGrant) -> Response<ResponseBody> {
     one(context, grant.run().id.as_str(), |owner| context.ledger.run(owner))
 }
 
-fn one(context: &Context, id: &str, cost_of: impl FnOnce(CostOwner) -> OwnerCost) -> Response<ReplyBody> {
+fn one(context: &Context, id: &str, cost_of: impl FnOnce(CostOwner) -> OwnerCost) -> Response<ResponseBody> {
     let cost = CostOwner::from_name(id).map(cost_of).unwrap_or_default();
-    let prices = context.settled.prices.as_ref();
+    let prices = context.config.prices.as_ref();
     let of = UsageOf::new(id, &cost, prices);
     let data = OneUsage { since: context.since, prices: prices.map(list), of };
     response::json(StatusCode::OK, &Data { data })
 }
 
 /// Returns the cost of everything, with the stores and runs that cost most; for the admin.
-pub fn of_all(context: &Context, caller: &Caller, request: &Request<'_>) -> Result<Response<ReplyBody>, ApiError> {
+pub fn of_all(context: &Context, caller: &Caller, request: &Request<'_>) -> Result<Response<ResponseBody>, ApiError> {
     authorize_account(caller, AccountAction::Administer)?;
     let limit = request.query.limit_or(USUALLY_SHOWN, MAX_SHOWN)?;
-    let prices = context.settled.prices.as_ref();
+    let prices = context.config.prices.as_ref();
     let usage = |costs: &Costs| Usage::new(costs, prices);
     let (totals, stores, runs) = context.ledger.snapshot();
     let (stores, runs) = (most_expensive(stores, prices, limit), most_expensive(runs, prices, limit));

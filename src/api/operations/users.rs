@@ -12,7 +12,7 @@ use crate::{
         message::{
             error::ApiError,
             request::Query,
-            response::{self, ReplyBody},
+            response::{self, ResponseBody},
         },
     },
     auth::{AccountAction, AccountGrant, Caller, User, authorize_account},
@@ -29,7 +29,7 @@ const NO_LIMIT: u64 = 1_000_000_000;
 const ACTIVE: [RunStatus; 4] = [RunStatus::Ready, RunStatus::Running, RunStatus::TimingOut, RunStatus::Aborting];
 
 /// Returns the caller's limits and current usage.
-pub async fn limits(context: &Context, caller: &Caller) -> Result<Response<ReplyBody>, ApiError> {
+pub async fn limits(context: &Context, caller: &Caller) -> Result<Response<ResponseBody>, ApiError> {
     let grant = authorize_account(caller, AccountAction::ListStores)?;
     let of = RunsOf { owner: grant.user().id, actor: None };
     let active = RunFilter { statuses: ACTIVE.to_vec(), ..RunFilter::default() };
@@ -68,7 +68,11 @@ pub async fn limits(context: &Context, caller: &Caller) -> Result<Response<Reply
 }
 
 /// Returns the caller's usage in the month of the parameter `date`, or in the current one.
-pub fn monthly_usage(context: &Context, caller: &Caller, query: &Query<'_>) -> Result<Response<ReplyBody>, ApiError> {
+pub fn monthly_usage(
+    context: &Context,
+    caller: &Caller,
+    query: &Query<'_>,
+) -> Result<Response<ResponseBody>, ApiError> {
     authorize_account(caller, AccountAction::ReadUser)?;
     let day = match query.text("date") {
         Some(text) => text.parse().map_err(|_| no_date())?,
@@ -104,20 +108,20 @@ fn no_date() -> ApiError {
 }
 
 /// Returns the caller's own account.
-pub fn current(grant: &AccountGrant) -> Response<ReplyBody> {
+pub fn current(grant: &AccountGrant) -> Response<ResponseBody> {
     response::json(StatusCode::OK, &Data { data: CurrentUserObject::new(grant.user()) })
 }
 
 /// Returns the caller, with the rights of the token (an addition to the platform's API).
-pub fn session(grant: &AccountGrant) -> Response<ReplyBody> {
+pub fn session(grant: &AccountGrant) -> Response<ResponseBody> {
     response::json(StatusCode::OK, &Data { data: SessionObject::new(grant.session()) })
 }
 
 /// Returns an account, by id or name.
-pub async fn get(context: &Context, user: &str) -> Result<Response<ReplyBody>, ApiError> {
+pub async fn get(context: &Context, user: &str) -> Result<Response<ResponseBody>, ApiError> {
     Ok(object(context.user(user).await?.as_ref()))
 }
 
-fn object(user: &User) -> Response<ReplyBody> {
+fn object(user: &User) -> Response<ResponseBody> {
     response::json(StatusCode::OK, &Data { data: UserObject::new(user) })
 }

@@ -15,7 +15,7 @@ use serde::Deserialize;
 
 use crate::{
     api::{
-        message::{error::ApiError, request::REQUEST_ID, response::ReplyBody},
+        message::{error::ApiError, request::REQUEST_ID, response::ResponseBody},
         routing::{
             route::Endpoint,
             run_routes::{RunCall, RunsCall},
@@ -44,7 +44,7 @@ const HOP_BY_HOP: [HeaderName; 10] = [
 ];
 
 /// Fields that are set anew for the next server: the body's framing, its expectation, and the request's origin.
-const MADE_ANEW: [HeaderName; 6] =
+const REPLACED_FIELDS: [HeaderName; 6] =
     [header::CONTENT_LENGTH, header::EXPECT, header::FORWARDED, FORWARDED_FOR, FORWARDED_PROTO, FORWARDED_HOST];
 
 /// Maximum length of a response that is parsed for the store it names: a store object with its schema.
@@ -52,37 +52,37 @@ const MAX_STORE_OBJECT_BYTES: u64 = 1024 * 1024;
 
 /// Effect of a call on this gateway's caches, as far as its path tells.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Changes {
+pub enum Invalidation {
     /// Nothing in a cache: records, counters.
-    Nothing,
+    None,
     /// The store in the response, and its former address.
-    Told(Option<StoreAddress>),
+    FromResponse(Option<StoreAddress>),
     /// The store at this address, which the response does not contain.
-    Untold(StoreAddress),
+    Store(StoreAddress),
     /// Accounts or tokens.
     Accounts,
     /// Stores, not known which.
-    Stores,
+    AllStores,
 }
 
 /// Returns the effect of a call, if the leader performs it.
-pub fn changes(endpoint: &Endpoint, headers: &HeaderMap) -> Option<Changes> {
+pub fn leader_call_invalidation(endpoint: &Endpoint, headers: &HeaderMap) -> Option<Invalidation> {
     match endpoint {
-        Endpoint::CreateStore => Some(Changes::Told(None)),
-        Endpoint::Store(address, StoreCall::Update) => Some(Changes::Told(Some(address.clone()))),
+        Endpoint::CreateStore => Some(Invalidation::FromResponse(None)),
+        Endpoint::Store(address, StoreCall::Update) => Some(Invalidation::FromResponse(Some(address.clone()))),
         Endpoint::Store(
             address,
             StoreCall::Delete | StoreCall::Share(_) | StoreCall::Unshare(_) | StoreCall::RotateSigningKey,
-        ) => Some(Changes::Untold(address.clone())),
-        Endpoint::Account(call) => call.is_change().then_some(Changes::Accounts),
+        ) => Some(Invalidation::Store(address.clone())),
+        Endpoint::Account(call) => call.is_change().then_some(Invalidation::Accounts),
         Endpoint::Store(_, StoreCall::PutRecord(_) | StoreCall::DeleteRecord(_)) => {
             let conditions = [header::IF_MATCH, header::IF_NONE_MATCH, header::IF_UNMODIFIED_SINCE];
-            conditions.iter().any(|condition| headers.contains_key(condition)).then_some(Changes::Nothing)
+            conditions.iter().any(|condition| headers.contains_key(condition)).then_some(Invalidation::None)
         }
-        Endpoint::CountUse | Endpoint::RenewStore => Some(Changes::Nothing),
-        Endpoint::Runs(call) => changes_by_run(call, headers),
+        Endpoint::MergeUsage | Endpoint::ExtendExpiry => Some(Invalidation::None),
+        Endpoint::Runs(call) => run_call_invalidation(call, headers),
         Endpoint::ListStores
-        | Endpoint::ServedElsewhere(_)
+        | Endpoint::Proxied(_)
         | Endpoint::CurrentUser
         | Endpoint::Limits
         | Endpoint::MonthlyUsage
@@ -106,22 +106,22 @@ pub fn changes(endpoint: &Endpoint, headers: &HeaderMap) -> Option<Changes> {
     }
 }
 
-/// Returns the same for a call on runs. Runs report often; the access of a run's store changes with the run, and this
+/// Returns the same for a call on runs. Runs report often; the access of a run's store invalidation with the run, and this
 /// gateway may serve it from its cache within the staleness bound.
-fn changes_by_run(call: &RunsCall, headers: &HeaderMap) -> Option<Changes> {
+fn run_call_invalidation(call: &RunsCall, headers: &HeaderMap) -> Option<Invalidation> {
     match call {
         RunsCall::ListRuns(_)
         | RunsCall::Run(
             _,
             RunCall::GetRun | RunCall::GetLog | RunCall::GetUsage | RunCall::Restart | RunCall::Charge,
         ) => None,
-        RunsCall::StartRun(_) => Some(Changes::Stores),
-        RunsCall::Run(_, RunCall::Finish | RunCall::Enter | RunCall::Abort) => Some(Changes::Accounts),
-        RunsCall::Run(_, RunCall::UpdateRun | RunCall::Metamorph | RunCall::Beat) => Some(Changes::Nothing),
+        RunsCall::StartRun(_) => Some(Invalidation::AllStores),
+        RunsCall::Run(_, RunCall::Finish | RunCall::Enter | RunCall::Abort) => Some(Invalidation::Accounts),
+        RunsCall::Run(_, RunCall::UpdateRun | RunCall::Metamorph | RunCall::Beat) => Some(Invalidation::None),
         RunsCall::Store(_, call) => {
-            let of_store = changes(&Endpoint::Store(StoreAddress::EmptyName, call.clone()), headers)?;
-            let is_nothing = of_store == Changes::Nothing;
-            Some(if is_nothing { Changes::Nothing } else { Changes::Stores })
+            let of_store = leader_call_invalidation(&Endpoint::Store(StoreAddress::EmptyName, call.clone()), headers)?;
+            let is_nothing = of_store == Invalidation::None;
+            Some(if is_nothing { Invalidation::None } else { Invalidation::AllStores })
         }
     }
 }
@@ -139,15 +139,15 @@ impl Leader {
     }
 
     /// Returns the leader's response to a request. After a change, `catalog` returns nothing older than the change.
-    pub async fn answer<B>(
+    pub async fn forward<B>(
         &self,
         catalog: &Catalog,
-        changes: Changes,
+        invalidation: Invalidation,
         head: &Parts,
         body: B,
         id: &HeaderValue,
         source: &ClientAddr,
-    ) -> Result<Response<ReplyBody>, ApiError>
+    ) -> Result<Response<ResponseBody>, ApiError>
     where
         B: Body<Data = Bytes> + Send + 'static,
         B::Error: Into<BoxError>,
@@ -160,27 +160,28 @@ impl Leader {
         *request.uri_mut() = head.uri.path_and_query().cloned().map_or_else(Uri::default, Uri::from);
         *request.headers_mut() = end_to_end(&head.headers)?;
         request.headers_mut().insert(REQUEST_ID, id.clone());
-        tell(source, request.headers_mut());
+        set_forwarded_headers(source, request.headers_mut());
         request.headers_mut().extend(trace_header().map(|header| (TRACEPARENT, header)));
-        let answer = self.peer.send(request).await.map_err(|error| match error {
+        let received = self.peer.send(request).await.map_err(|error| match error {
             HttpClientError::Request => BodyError::Aborted.into(),
             HttpClientError::Unreachable(_)
             | HttpClientError::NoConnection
             | HttpClientError::Silent
             | HttpClientError::Broken(_) => ApiError::leader_unavailable(error),
         })?;
-        let mut response = Response::new(ReplyBody::empty());
-        *response.status_mut() = answer.head.status;
-        *response.headers_mut() = without_hop_by_hop(answer.head.headers);
+        let mut response = Response::new(ResponseBody::empty());
+        *response.status_mut() = received.head.status;
+        *response.headers_mut() = without_hop_by_hop(received.head.headers);
         response.headers_mut().remove(header::CONTENT_LENGTH);
-        *response.body_mut() = Told { catalog, changes, status: answer.head.status }.hand_back(answer.body).await?;
+        *response.body_mut() =
+            LeaderResponse { catalog, invalidation, status: received.head.status }.relay_body(received.body).await?;
         Ok(response)
     }
 }
 
 /// Sets the headers that tell the leader where a request comes from, as proxies do. The leader trusts them if this
 /// gateway is one of its trusted proxies.
-fn tell(source: &ClientAddr, headers: &mut HeaderMap) {
+fn set_forwarded_headers(source: &ClientAddr, headers: &mut HeaderMap) {
     let mut insert = |name, value: String| {
         if let Ok(value) = HeaderValue::try_from(value) {
             headers.insert(name, value);
@@ -209,7 +210,7 @@ pub fn end_to_end(headers: &HeaderMap) -> Result<HeaderMap, ApiError> {
         }
     }
     let mut headers = without_hop_by_hop(headers.clone());
-    for name in MADE_ANEW {
+    for name in REPLACED_FIELDS {
         headers.remove(name);
     }
     Ok(headers)
@@ -224,71 +225,71 @@ pub fn without_hop_by_hop(mut headers: HeaderMap) -> HeaderMap {
 }
 
 /// Response of the leader with the change that it reports, and the caches to invalidate.
-struct Told<'a> {
+struct LeaderResponse<'a> {
     catalog: &'a Catalog,
-    changes: Changes,
+    invalidation: Invalidation,
     status: StatusCode,
 }
 
 /// Fields of a store object that identify the store.
 #[derive(Deserialize)]
-struct ToldStore {
-    data: ToldStoreData,
+struct StoreResponse {
+    data: StoreFields,
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct ToldStoreData {
+struct StoreFields {
     id: StoreId,
     user_id: UserId,
     name: Option<StoreName>,
 }
 
-impl Told<'_> {
+impl LeaderResponse<'_> {
     /// Relays the body of the response after invalidating the caches.
-    async fn hand_back(self, body: ClientResponseBody) -> Result<ReplyBody, ApiError> {
+    async fn relay_body(self, body: ClientResponseBody) -> Result<ResponseBody, ApiError> {
         let length = body.length();
-        match self.changes {
-            Changes::Told(former) if self.status.is_success() => {
+        match self.invalidation {
+            Invalidation::FromResponse(former) if self.status.is_success() => {
                 if length.is_none_or(|length| length > MAX_STORE_OBJECT_BYTES) {
                     self.catalog.invalidate_all();
-                    return Ok(handed_back(body).into());
+                    return Ok(body_stream(body).into());
                 }
-                let bytes = handed_back(body).into_bytes(MAX_STORE_OBJECT_BYTES).await;
+                let bytes = body_stream(body).into_bytes(MAX_STORE_OBJECT_BYTES).await;
                 // The change may have happened even if the response cannot be read.
                 let bytes = bytes.map_err(|error| {
                     self.catalog.invalidate_all();
                     ApiError::leader_unavailable(error)
                 })?;
-                take_note(self.catalog, &bytes, former);
+                apply_invalidation(self.catalog, &bytes, former);
                 Ok(bytes.into())
             }
-            Changes::Untold(StoreAddress::Id(id)) => {
+            Invalidation::Store(StoreAddress::Id(id)) => {
                 if let Ok(id) = id.parse() {
                     self.catalog.invalidate(Some(id), &[]);
                 }
-                Ok(handed_back(body).into())
+                Ok(body_stream(body).into())
             }
-            Changes::Untold(StoreAddress::OwnName(_) | StoreAddress::OwnerAndName { .. } | StoreAddress::EmptyName)
-                if self.status.is_success() =>
-            {
+            Invalidation::Store(
+                StoreAddress::OwnName(_) | StoreAddress::OwnerAndName { .. } | StoreAddress::EmptyName,
+            ) if self.status.is_success() => {
                 self.catalog.invalidate_all();
-                Ok(handed_back(body).into())
+                Ok(body_stream(body).into())
             }
-            Changes::Stores => {
+            Invalidation::AllStores => {
                 self.catalog.invalidate_all();
-                Ok(handed_back(body).into())
+                Ok(body_stream(body).into())
             }
-            Changes::Nothing | Changes::Accounts | Changes::Told(_) | Changes::Untold(_) => {
-                Ok(handed_back(body).into())
+            Invalidation::None | Invalidation::Accounts | Invalidation::FromResponse(_) | Invalidation::Store(_) => {
+                Ok(body_stream(body).into())
             }
         }
     }
 }
 
 /// Invalidates the changed store in the cache: by id, by its present name and by its former name.
-fn take_note(catalog: &Catalog, answer: &[u8], former: Option<StoreAddress>) {
-    let Ok(ToldStore { data: ToldStoreData { id, user_id, name } }) = serde_json::from_slice(answer) else {
+fn apply_invalidation(catalog: &Catalog, response: &[u8], former: Option<StoreAddress>) {
+    let Ok(StoreResponse { data: StoreFields { id, user_id, name } }) = serde_json::from_slice(response) else {
         catalog.invalidate_all();
         return;
     };
@@ -301,7 +302,7 @@ fn take_note(catalog: &Catalog, answer: &[u8], former: Option<StoreAddress>) {
 }
 
 /// Returns the body of another server's response as a stream.
-pub fn handed_back(body: ClientResponseBody) -> ByteStream {
+pub fn body_stream(body: ClientResponseBody) -> ByteStream {
     let length = body.length();
     let chunks = stream::try_unfold(body, async |mut body| {
         let chunk = body.chunk().await.map_err(|error| BodyError::Storage(error.into()))?;
@@ -360,12 +361,18 @@ mod tests {
         let plain = HeaderMap::new();
         for condition in ["if-match", "if-none-match", "if-unmodified-since"] {
             let conditional = headers(&[(condition, "*")]);
-            assert_eq!(changes(&store(StoreCall::PutRecord(key())), &conditional), Some(Changes::Nothing));
-            assert_eq!(changes(&store(StoreCall::DeleteRecord(key())), &conditional), Some(Changes::Nothing));
-            assert_eq!(changes(&store(StoreCall::GetRecord(key())), &conditional), None);
+            assert_eq!(
+                leader_call_invalidation(&store(StoreCall::PutRecord(key())), &conditional),
+                Some(Invalidation::None)
+            );
+            assert_eq!(
+                leader_call_invalidation(&store(StoreCall::DeleteRecord(key())), &conditional),
+                Some(Invalidation::None)
+            );
+            assert_eq!(leader_call_invalidation(&store(StoreCall::GetRecord(key())), &conditional), None);
         }
-        assert_eq!(changes(&store(StoreCall::PutRecord(key())), &plain), None);
-        assert_eq!(changes(&Endpoint::ListStores, &plain), None);
-        assert_eq!(changes(&Endpoint::CreateStore, &plain), Some(Changes::Told(None)));
+        assert_eq!(leader_call_invalidation(&store(StoreCall::PutRecord(key())), &plain), None);
+        assert_eq!(leader_call_invalidation(&Endpoint::ListStores, &plain), None);
+        assert_eq!(leader_call_invalidation(&Endpoint::CreateStore, &plain), Some(Invalidation::FromResponse(None)));
     }
 }

@@ -14,7 +14,7 @@ use percent_encoding::percent_decode_str;
 use serde::Deserialize;
 
 use crate::{
-    api::message::{browser_policy, error::ApiError, response::ReplyBody},
+    api::message::{browser_policy, error::ApiError, response::ResponseBody},
     auth::{Token, UpstreamKind, is_upstream_id},
     outbound::{ClientResponse, HttpClient, HttpClientError, RELAYED},
     runs::Elsewhere,
@@ -22,13 +22,13 @@ use crate::{
     telemetry::{request_context::trace_header, trace::TRACEPARENT},
 };
 
-use super::leader::{end_to_end, handed_back, without_hop_by_hop};
+use super::leader::{body_stream, end_to_end, without_hop_by_hop};
 
 /// Fields of a request that authenticate the caller to Larder.
-const OWN_FIELDS: [HeaderName; 2] = [header::AUTHORIZATION, header::COOKIE];
+const CALLER_CREDENTIALS: [HeaderName; 2] = [header::AUTHORIZATION, header::COOKIE];
 
 /// Fields of a response that concern only the upstream and its own clients.
-const UPSTREAMS_FIELDS: [HeaderName; 2] = [header::SET_COOKIE, header::WWW_AUTHENTICATE];
+const UPSTREAM_ONLY_FIELDS: [HeaderName; 2] = [header::SET_COOKIE, header::WWW_AUTHENTICATE];
 
 /// Parameter that authenticates the caller, like the header field.
 const TOKEN_PARAMETER: &str = "token";
@@ -41,12 +41,12 @@ const MAX_OBJECT_BYTES: u64 = 64 * 1024;
 
 /// Response with a new dataset or request queue.
 #[derive(Deserialize)]
-struct Made {
-    data: MadeData,
+struct CreatedResponse {
+    data: CreatedObject,
 }
 
 #[derive(Deserialize)]
-struct MadeData {
+struct CreatedObject {
     id: String,
 }
 
@@ -67,57 +67,58 @@ impl Upstream {
     }
 
     /// Returns the upstream's response to an authorized request, with `path` instead of the request's own path.
-    pub async fn answer<B>(&self, path: &str, head: &Parts, body: B) -> Result<Response<ReplyBody>, ApiError>
+    pub async fn forward<B>(&self, path: &str, head: &Parts, body: B) -> Result<Response<ResponseBody>, ApiError>
     where
         B: Body<Data = Bytes> + Send + 'static,
         B::Error: Into<BoxError>,
     {
         if head.headers.contains_key(RELAYED) {
-            return Err(ApiError::relay_loop());
+            return Err(ApiError::proxy_loop());
         }
         let mut request = Request::new(body);
         *request.method_mut() = head.method.clone();
         *request.uri_mut() = target(path, head.uri.query())?;
         let mut headers = end_to_end(&head.headers)?;
-        for name in OWN_FIELDS {
+        for name in CALLER_CREDENTIALS {
             headers.remove(name);
         }
         *request.headers_mut() = headers;
-        let answer = self.send(request).await?;
-        let mut response = Response::new(ReplyBody::empty());
-        *response.status_mut() = answer.head.status;
-        let mut headers = without_hop_by_hop(answer.head.headers);
+        let received = self.send(request).await?;
+        let mut response = Response::new(ResponseBody::empty());
+        *response.status_mut() = received.head.status;
+        let mut headers = without_hop_by_hop(received.head.headers);
         headers.remove(header::CONTENT_LENGTH);
-        for name in UPSTREAMS_FIELDS {
+        for name in UPSTREAM_ONLY_FIELDS {
             headers.remove(name);
         }
         browser_policy::guard_foreign(&mut headers);
         *response.headers_mut() = headers;
-        *response.body_mut() = handed_back(answer.body).into();
+        *response.body_mut() = body_stream(received.body).into();
         Ok(response)
     }
 
     /// Creates an unnamed dataset and an unnamed request queue for a run.
-    pub async fn make_for_run(&self) -> Result<Elsewhere, ApiError> {
+    pub async fn create_for_run(&self) -> Result<Elsewhere, ApiError> {
         let (dataset, request_queue) =
-            tokio::try_join!(self.make(UpstreamKind::Dataset), self.make(UpstreamKind::RequestQueue))?;
+            tokio::try_join!(self.create(UpstreamKind::Dataset), self.create(UpstreamKind::RequestQueue))?;
         Ok(Elsewhere { dataset, request_queue })
     }
 
-    async fn make(&self, kind: UpstreamKind) -> Result<String, ApiError> {
+    async fn create(&self, kind: UpstreamKind) -> Result<String, ApiError> {
         let mut request = Request::new(Empty::new());
         *request.method_mut() = Method::POST;
         *request.uri_mut() = target(&format!("/v2/{}", kind.collection()), None)?;
-        let answer = self.send(request).await?;
-        if !answer.head.status.is_success() {
+        let response = self.send(request).await?;
+        if !response.head.status.is_success() {
             return Err(ApiError::upstream_failed(format!(
                 "it answered {} to POST /v2/{}",
-                answer.head.status,
+                response.head.status,
                 kind.collection()
             )));
         }
-        let object = handed_back(answer.body).into_bytes(MAX_OBJECT_BYTES).await.map_err(ApiError::upstream_failed)?;
-        let Made { data } = serde_json::from_slice(&object).map_err(ApiError::upstream_failed)?;
+        let object =
+            body_stream(response.body).into_bytes(MAX_OBJECT_BYTES).await.map_err(ApiError::upstream_failed)?;
+        let CreatedResponse { data } = serde_json::from_slice(&object).map_err(ApiError::upstream_failed)?;
         if is_upstream_id(&data.id) {
             Ok(data.id)
         } else {
@@ -154,7 +155,7 @@ pub fn is_read(head: &Parts) -> bool {
 fn target(path: &str, query: Option<&str>) -> Result<Uri, ApiError> {
     // The upstream's token may have more rights than this request needs, so no server may read the path as a different
     // one.
-    if path.split('/').any(leads_elsewhere) {
+    if path.split('/').any(is_ambiguous) {
         return Err(ApiError::bad_request("invalid-request", "The path of the request is ambiguous"));
     }
     let is_kept = |pair: &&str| {
@@ -168,7 +169,7 @@ fn target(path: &str, query: Option<&str>) -> Result<Uri, ApiError> {
 }
 
 /// Returns whether some server might read a segment as one that leads upwards, or as another after decoding twice.
-fn leads_elsewhere(segment: &str) -> bool {
+fn is_ambiguous(segment: &str) -> bool {
     let decoded = percent_decode_str(segment).decode_utf8_lossy();
     decoded.contains(['%', ';']) || decoded.split(['/', '\\']).any(|piece| piece == "." || piece == "..")
 }

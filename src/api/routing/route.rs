@@ -44,15 +44,15 @@ pub enum Endpoint {
     /// Get an account, by id or name.
     User(String),
     /// Add usage counters of another gateway.
-    CountUse,
+    MergeUsage,
     /// Extend the expiry of a store that was changed through another gateway.
-    RenewStore,
+    ExtendExpiry,
     /// A call on accounts or tokens.
     Account(AccountCall),
     /// A call on runs.
     Runs(RunsCall),
     /// A call on datasets or request queues, which are not served here.
-    ServedElsewhere(ServedElsewhere),
+    Proxied(ProxiedCall),
     /// Get the object calls of all callers.
     Usage,
     /// Get the metrics.
@@ -63,9 +63,9 @@ pub enum Endpoint {
 
 /// Address of datasets or request queues.
 #[derive(Debug, PartialEq, Eq)]
-pub enum ServedElsewhere {
+pub enum ProxiedCall {
     /// The same path at the upstream: one resource by its id there, or all.
-    There(UpstreamKind, Option<String>),
+    ByUpstreamId(UpstreamKind, Option<String>),
     /// The resource of a run, with the rest of the path, not decoded.
     OfRun(RunChoice, UpstreamKind, String),
 }
@@ -83,7 +83,7 @@ impl Endpoint {
     pub fn streams_body(&self) -> bool {
         match self {
             Self::Store(_, call) | Self::Runs(RunsCall::Store(_, call)) => matches!(call, StoreCall::PutRecord(_)),
-            Self::Runs(RunsCall::StartRun(_) | RunsCall::Run(_, RunCall::Metamorph)) | Self::ServedElsewhere(_) => true,
+            Self::Runs(RunsCall::StartRun(_) | RunsCall::Run(_, RunCall::Metamorph)) | Self::Proxied(_) => true,
             Self::Runs(RunsCall::ListRuns(_) | RunsCall::Run(..))
             | Self::ListStores
             | Self::CreateStore
@@ -96,8 +96,8 @@ impl Endpoint {
             | Self::Usage
             | Self::User(_)
             | Self::Account(_)
-            | Self::CountUse
-            | Self::RenewStore => false,
+            | Self::MergeUsage
+            | Self::ExtendExpiry => false,
         }
     }
 }
@@ -170,24 +170,24 @@ fn endpoint(method: &str, path: &str) -> Result<Endpoint, ApiError> {
         ["larder", "v1", "usage"] => read(method, Endpoint::Usage),
         ["larder", "v1", "session"] => read(method, Endpoint::Session),
         ["larder", "v1", "activity"] => match method {
-            "POST" => Ok(Endpoint::CountUse),
+            "POST" => Ok(Endpoint::MergeUsage),
             _ => Err(ApiError::method_not_allowed("OPTIONS,POST")),
         },
         ["larder", "v1", "renewals"] => match method {
-            "POST" => Ok(Endpoint::RenewStore),
+            "POST" => Ok(Endpoint::ExtendExpiry),
             _ => Err(ApiError::method_not_allowed("OPTIONS,POST")),
         },
         ["v2", collection @ ("datasets" | "request-queues"), rest @ ..] => {
-            passed_on(method)?;
+            require_proxied_method(method)?;
             let kind = if *collection == "datasets" { UpstreamKind::Dataset } else { UpstreamKind::RequestQueue };
             let id = rest.first().filter(|id| !id.is_empty()).map(|id| decode(id));
-            Ok(Endpoint::ServedElsewhere(ServedElsewhere::There(kind, id)))
+            Ok(Endpoint::Proxied(ProxiedCall::ByUpstreamId(kind, id)))
         }
         ["v2", "actor-runs" | "actors" | "acts" | "actor-tasks", ..] | ["larder", "v1", "runs", ..] => {
-            match run_routes::elsewhere(&segments) {
+            match run_routes::parse_proxied(&segments) {
                 Some((run, kind, rest)) => {
-                    passed_on(method)?;
-                    Ok(Endpoint::ServedElsewhere(ServedElsewhere::OfRun(run, kind, rest)))
+                    require_proxied_method(method)?;
+                    Ok(Endpoint::Proxied(ProxiedCall::OfRun(run, kind, rest)))
                 }
                 None => run_routes::parse(method, &segments).map(Endpoint::Runs),
             }
@@ -217,7 +217,7 @@ fn read(method: &str, endpoint: Endpoint) -> Result<Endpoint, ApiError> {
 }
 
 /// Checks that an upstream has the method: other methods concern connections, and would show what a proxy adds.
-fn passed_on(method: &str) -> Result<(), ApiError> {
+fn require_proxied_method(method: &str) -> Result<(), ApiError> {
     match method {
         "GET" | "HEAD" | "POST" | "PUT" | "DELETE" | "PATCH" => Ok(()),
         _ => Err(ApiError::method_not_allowed("OPTIONS,GET,HEAD,POST,PUT,DELETE,PATCH")),

@@ -112,7 +112,7 @@ pub fn parse(method: &str, segments: &[&str]) -> Result<RunsCall, ApiError> {
 
 /// Parses the path of a run's dataset or request queue: the run, the kind, and the rest of the path, which begins with
 /// a slash unless it is empty.
-pub fn elsewhere(segments: &[&str]) -> Option<(RunChoice, UpstreamKind, String)> {
+pub fn parse_proxied(segments: &[&str]) -> Option<(RunChoice, UpstreamKind, String)> {
     let (run, what, rest) = match segments {
         ["v2", "actor-runs", run, what, rest @ ..] => (RunChoice::Id(decode(run)), what, rest),
         ["v2", kind, actor, "runs", "last", what, rest @ ..] => {

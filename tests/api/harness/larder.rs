@@ -3,7 +3,7 @@
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use larder::{
-    api::{Api, ApiOptions, ApiParts, LeaderExtension, LinkOrigin, Upstream},
+    api::{Api, ApiOptions, ApiState, LeaderExtension, LinkOrigin, Upstream},
     auth::{MasterSecret, Secrets, SharedStores, Token, Tokens, Users},
     clock::{Clock, ClockGuard, SystemClock, SystemRandom, Timestamp},
     jobs::{Job, RunSupervision, UsageReport},
@@ -149,7 +149,7 @@ impl Larder {
         let runs = Runs::new(measured.clone(), clock.clone(), random.clone(), guard, RunOptions::default());
         let runs = Arc::new(runs);
         let run_reconciler = Arc::new(RunSupervision::new(runs.clone(), catalog.clone(), tokens.clone()));
-        let parts = ApiParts {
+        let parts = ApiState {
             catalog: catalog.clone(),
             records: Arc::new(records),
             users,

@@ -8,7 +8,7 @@ use std::{
 
 use http::{Request, Response};
 use larder::{
-    api::{Api, ReplyBody},
+    api::{Api, ResponseBody},
     clock::SystemClock,
     server::{ClientAddr, Handler, RequestBody, Server, ServerOptions, Workers},
 };
@@ -26,17 +26,17 @@ pub(crate) fn serve(api: Api) -> SocketAddr {
 struct Front(Api);
 
 impl Handler for Front {
-    type Body = ReplyBody;
+    type Body = ResponseBody;
 
-    async fn handle(&self, request: Request<RequestBody>, source: ClientAddr) -> Response<ReplyBody> {
+    async fn handle(&self, request: Request<RequestBody>, source: ClientAddr) -> Response<ResponseBody> {
         self.0.respond(request, source).await
     }
 
-    fn panicked(&self) -> Response<ReplyBody> {
+    fn panicked(&self) -> Response<ResponseBody> {
         panic!("a request's handling panicked; its story is above");
     }
 
-    fn without_host(&self, _: Request<RequestBody>, _: &ClientAddr) -> Response<ReplyBody> {
+    fn without_host(&self, _: Request<RequestBody>, _: &ClientAddr) -> Response<ResponseBody> {
         panic!("the tests name a host");
     }
 }

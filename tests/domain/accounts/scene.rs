@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
 use larder::{
-    api::{Api, ApiOptions, ApiParts},
+    api::{Api, ApiOptions, ApiState},
     auth::{MasterSecret, Secrets, SharedStores, Token, Tokens, Users},
     clock::{Clock, ClockGuard, ManualClock, Random, SeededRandom, Timestamp},
     jobs::{Job, RunSupervision},
@@ -69,7 +69,7 @@ impl Gateway {
         let run_reconciler = RunSupervision::new(runs.clone(), catalog.clone(), tokens.clone());
         let apart = Arc::new(MemoryStore::new(clock.clone()));
         let clock_records = ClockRecords::open(apart, guard, false).await.expect("a record");
-        let parts = ApiParts {
+        let parts = ApiState {
             clock_records: Arc::new(clock_records),
             memory: Arc::default(),
             records: Arc::new(catalog.records()),
