@@ -71,7 +71,7 @@ fn what_is_not_described_is_found_out() {
     assert_eq!(of("GET", "/v2/key-value-stores/S/keys?method=POST"), Described::Not);
     assert_eq!(of("GET", "/v2/key-value-stores//keys"), Described::Not);
     assert_eq!(of("GET", "/v2/nothing"), Described::Not);
-    assert_eq!(of("PATCH", "/v2/datasets/D/items/1"), Described::PassedOn);
+    assert_eq!(of("PATCH", "/v2/datasets/D/items/1"), Described::Proxied);
     let me = Described::As("/v2/users/me".to_owned(), "get".to_owned());
     assert_eq!(of("GET", "/v2/users/me"), me);
 }

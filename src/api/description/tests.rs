@@ -44,7 +44,7 @@ fn is_health(path: &str) -> bool {
 }
 
 #[test]
-fn whatever_is_described_is_routed() {
+fn every_described_operation_is_routed() {
     let document = document();
     let operations = operations(&document);
     assert!(operations.len() > 100, "only {} operations were found", operations.len());
@@ -65,7 +65,7 @@ fn whatever_is_described_is_routed() {
 }
 
 #[test]
-fn no_path_knows_a_method_that_is_not_described() {
+fn no_path_has_a_method_that_is_not_described() {
     let document = document();
     let operations = operations(&document);
     let described: BTreeSet<(&str, &str)> =
@@ -73,8 +73,8 @@ fn no_path_knows_a_method_that_is_not_described() {
     let paths: BTreeSet<&str> = described.iter().map(|(path, _)| *path).filter(|path| !is_health(path)).collect();
     for (path, method) in paths.iter().flat_map(|path| METHODS.map(|method| (*path, method))) {
         let is_read = method == "HEAD" && described.contains(&(path, "GET"));
-        let is_passed_on = document["paths"][path]["get"].get("x-larder-passed-on").is_some();
-        if described.contains(&(path, method)) || is_read || is_passed_on {
+        let is_proxied = document["paths"][path]["get"].get("x-larder-proxied").is_some();
+        if described.contains(&(path, method)) || is_read || is_proxied {
             continue;
         }
         if method == "HEAD" && routed("GET", path) == Err(403) {
@@ -85,7 +85,7 @@ fn no_path_knows_a_method_that_is_not_described() {
 }
 
 #[test]
-fn every_kind_of_refusal_is_described_where_it_belongs() {
+fn every_error_type_is_described_under_its_status() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/api");
     let mut in_code = BTreeSet::new();
     for path in rust_files(&folder) {
@@ -98,15 +98,15 @@ fn every_kind_of_refusal_is_described_where_it_belongs() {
             in_code.extend(text(behind).filter(|kind| !kind.is_empty()).map(|kind| (name.clone(), kind)));
         }
     }
-    let refusals: Value = serde_json::from_str(include_str!("refusals.json")).expect("JSON");
-    let described: BTreeSet<(String, String)> = refusals
+    let errors: Value = serde_json::from_str(include_str!("errors.json")).expect("JSON");
+    let described: BTreeSet<(String, String)> = errors
         .as_object()
         .expect("an object")
         .iter()
-        .flat_map(|(status, refusal)| {
+        .flat_map(|(status, error)| {
             let status = http::StatusCode::from_bytes(status.as_bytes()).expect("a status");
             let name = status.canonical_reason().expect("a usual one").to_uppercase().replace([' ', '-'], "_");
-            let types = refusal["types"].as_array().expect("a list").iter();
+            let types = error["types"].as_array().expect("a list").iter();
             types.map(move |kind| (name.clone(), kind.as_str().expect("a text").to_owned()))
         })
         .collect();
@@ -143,7 +143,7 @@ fn text(source: &str) -> Option<String> {
 }
 
 #[test]
-fn enumerations_have_the_words_of_the_code() {
+fn enumerations_have_the_values_of_the_code() {
     let document = document();
     let words = |name: &str| document["components"]["schemas"][name]["enum"].clone();
     assert_eq!(words("GeneralAccess"), json!(GeneralAccess::NAMES));
@@ -156,7 +156,7 @@ fn enumerations_have_the_words_of_the_code() {
 }
 
 #[test]
-fn ids_are_unique_and_references_lead_somewhere() {
+fn ids_are_unique_and_references_resolve() {
     let document = document();
     let mut ids = BTreeSet::new();
     for (path, method, operation) in operations(&document) {

@@ -31,7 +31,7 @@ pub(crate) enum Described {
     /// This path and method.
     As(String, String),
     /// It is below a path that is passed on.
-    PassedOn,
+    Proxied,
     /// Nothing.
     Not,
 }
@@ -47,7 +47,7 @@ pub(crate) fn hold(method: &str, target: &str, reply: &Reply) {
         return;
     }
     match DOCUMENT.find(method, target) {
-        Described::PassedOn => {}
+        Described::Proxied => {}
         Described::Not => assert!(reply.status >= 400, "{reply}, and there is no such operation in the description"),
         Described::As(path, of) => {
             let operation = &DOCUMENT.root["paths"][path.as_str()][of.as_str()];
@@ -77,19 +77,19 @@ impl Document {
         let fitting = paths.iter().filter(|(path, _)| fits(path, &segments));
         // Of two that fit, the one with fewer parameters is meant.
         let Some((path, item)) = fitting.min_by_key(|(path, _)| path.matches('{').count()) else {
-            let is_passed_on = |item: &Value| item["get"].get("x-larder-passed-on").is_some();
+            let is_proxied = |item: &Value| item["get"].get("x-larder-proxied").is_some();
             let above = |path: &str| {
                 let length = path.split('/').count();
                 segments.len() > length && fits(path, &segments[..length])
             };
-            let is_below = paths.iter().any(|(path, item)| is_passed_on(item) && above(path));
-            return if is_below { Described::PassedOn } else { Described::Not };
+            let is_below = paths.iter().any(|(path, item)| is_proxied(item) && above(path));
+            return if is_below { Described::Proxied } else { Described::Not };
         };
         // HEAD is had wherever GET is, and told apart only where the two differ.
         let known = [method.as_str(), if method == "head" { "get" } else { &method }];
         match known.into_iter().find(|method| item.get(*method).is_some()) {
             Some(method) => Described::As(path.clone(), method.to_owned()),
-            None if item["get"].get("x-larder-passed-on").is_some() => Described::PassedOn,
+            None if item["get"].get("x-larder-proxied").is_some() => Described::Proxied,
             None => Described::Not,
         }
     }
