@@ -18,24 +18,24 @@ const PAGE: &str = "index.html";
 
 /// Content security policy of the pages: load their own files, ask this server, and nothing else. Stored content is
 /// shown in isolated frames and images.
-const POLICY: HeaderValue = HeaderValue::from_static(
+const CSP: HeaderValue = HeaderValue::from_static(
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; media-src 'self' blob:; \
      connect-src 'self'; font-src 'self'; frame-src 'self'; worker-src 'self'; base-uri 'none'; form-action 'none'; \
      frame-ancestors 'none'",
 );
 
 /// Permissions policy: the console uses no device of the user.
-const NO_DEVICES: HeaderValue =
+const PERMISSIONS_POLICY: HeaderValue =
     HeaderValue::from_static("camera=(), microphone=(), geolocation=(), usb=(), payment=()");
 
 /// Headers of every response.
-const GUARDS: [(HeaderName, HeaderValue); 6] = [
-    (header::CONTENT_SECURITY_POLICY, POLICY),
+const SECURITY_HEADERS: [(HeaderName, HeaderValue); 6] = [
+    (header::CONTENT_SECURITY_POLICY, CSP),
     (header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
     (header::X_FRAME_OPTIONS, HeaderValue::from_static("DENY")),
     (header::REFERRER_POLICY, HeaderValue::from_static("no-referrer")),
     (HeaderName::from_static("cross-origin-opener-policy"), HeaderValue::from_static("same-origin")),
-    (HeaderName::from_static("permissions-policy"), NO_DEVICES),
+    (HeaderName::from_static("permissions-policy"), PERMISSIONS_POLICY),
 ];
 
 /// HTTP handler for the console.
@@ -44,22 +44,22 @@ pub struct Console;
 
 impl Console {
     /// Responds to a request that a client sent below the path `root`; `None` if it is not about the console.
-    pub fn answer<B>(request: &Request<B>, root: &str) -> Option<Response<Bytes>> {
+    pub fn respond<B>(request: &Request<B>, root: &str) -> Option<Response<Bytes>> {
         let rest = request.uri().path().strip_prefix(BASE)?;
         if rest.is_empty() {
             return Some(redirect(root));
         }
         let file = rest.strip_prefix('/')?;
         if request.method() != Method::GET && request.method() != Method::HEAD {
-            let mut refusal = plain(StatusCode::METHOD_NOT_ALLOWED, "The console can only be looked at.\n");
-            refusal.headers_mut().insert(header::ALLOW, HeaderValue::from_static("GET, HEAD"));
-            return Some(refusal);
+            let mut response = text_response(StatusCode::METHOD_NOT_ALLOWED, "The console can only be looked at.\n");
+            response.headers_mut().insert(header::ALLOW, HeaderValue::from_static("GET, HEAD"));
+            return Some(response);
         }
         // Addresses of pages have no file extensions; ids of stores and keys are in the query, or have no slash.
         let found = Asset::at(file).or_else(|| (!is_file(file)).then(|| Asset::at(PAGE))?);
         Some(match found {
-            Some(asset) => show(asset.below(root), request.headers()),
-            None => plain(StatusCode::NOT_FOUND, "The console has no such file.\n"),
+            Some(asset) => asset_response(asset.with_base_path(root), request.headers()),
+            None => text_response(StatusCode::NOT_FOUND, "The console has no such file.\n"),
         })
     }
 }
@@ -69,7 +69,7 @@ fn is_file(path: &str) -> bool {
     ["app/", "style/", "vendor/"].iter().any(|folder| path.starts_with(folder))
 }
 
-fn show(asset: Asset, headers: &HeaderMap) -> Response<Bytes> {
+fn asset_response(asset: Asset, headers: &HeaderMap) -> Response<Bytes> {
     let has_it = headers.get_all(header::IF_NONE_MATCH).iter().filter_map(|value| value.to_str().ok()).any(|value| {
         value.split(',').map(|tag| tag.trim().trim_start_matches("W/")).any(|tag| tag == asset.etag || tag == "*")
     });
@@ -79,7 +79,7 @@ fn show(asset: Asset, headers: &HeaderMap) -> Response<Bytes> {
     // Cached, and revalidated on every use: another version of the program has other files.
     reply.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
     reply.insert(header::CONTENT_TYPE, asset.media_type);
-    reply.extend(GUARDS);
+    reply.extend(SECURITY_HEADERS);
     if has_it {
         *response.status_mut() = StatusCode::NOT_MODIFIED;
     } else {
@@ -90,17 +90,17 @@ fn show(asset: Asset, headers: &HeaderMap) -> Response<Bytes> {
 
 /// Redirects to the console's first page.
 fn redirect(root: &str) -> Response<Bytes> {
-    let mut response = plain(StatusCode::TEMPORARY_REDIRECT, "");
+    let mut response = text_response(StatusCode::TEMPORARY_REDIRECT, "");
     let page = HeaderValue::try_from(format!("{root}{BASE}/")).unwrap_or(HeaderValue::from_static("/console/"));
     response.headers_mut().insert(header::LOCATION, page);
     response
 }
 
-fn plain(status: StatusCode, text: &'static str) -> Response<Bytes> {
+fn text_response(status: StatusCode, text: &'static str) -> Response<Bytes> {
     let mut response = Response::new(Bytes::from_static(text.as_bytes()));
     *response.status_mut() = status;
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
-    response.headers_mut().extend(GUARDS);
+    response.headers_mut().extend(SECURITY_HEADERS);
     response
 }
 
@@ -140,7 +140,7 @@ impl Asset {
     }
 
     /// Returns the file for the base path `root`: a page refers to its files by absolute paths.
-    fn below(self, root: &str) -> Self {
+    fn with_base_path(self, root: &str) -> Self {
         if root.is_empty() || self.media_type != HTML {
             return self;
         }
@@ -174,7 +174,7 @@ mod tests {
         for (name, value) in headers {
             request = request.header(name, *value);
         }
-        Console::answer(&request.body(()).expect("a request"), "")
+        Console::respond(&request.body(()).expect("a request"), "")
     }
 
     fn get(path: &str) -> Response<Bytes> {
@@ -187,8 +187,8 @@ mod tests {
         for path in
             ["key-value-stores", "key-value-stores/WkzbQMuFYuamGv3YF?key=a.js", "runs/x", "a~b.c", "..", "%2e%2e/x"]
         {
-            let answer = get(&format!("/console/{path}"));
-            assert_eq!((answer.status(), answer.body()), (StatusCode::OK, &page), "{path}");
+            let response = get(&format!("/console/{path}"));
+            assert_eq!((response.status(), response.body()), (StatusCode::OK, &page), "{path}");
         }
         for path in ["app/absent.js", "style/", "vendor/README.md"] {
             assert_eq!(get(&format!("/console/{path}")).status(), StatusCode::NOT_FOUND, "{path}");
@@ -199,10 +199,10 @@ mod tests {
     #[test]
     fn every_answer_says_what_browsers_may_do() {
         for path in ["/console", "/console/", "/console/app/main.js", "/console/app/absent.js"] {
-            let answer = get(path);
-            let policy = answer.headers()[header::CONTENT_SECURITY_POLICY].to_str().expect("a policy");
+            let response = get(path);
+            let policy = response.headers()[header::CONTENT_SECURITY_POLICY].to_str().expect("a policy");
             assert!(policy.starts_with("default-src 'none'") && !policy.contains("unsafe"), "{path}: {policy}");
-            assert_eq!(answer.headers()[header::X_CONTENT_TYPE_OPTIONS], "nosniff", "{path}");
+            assert_eq!(response.headers()[header::X_CONTENT_TYPE_OPTIONS], "nosniff", "{path}");
         }
     }
 
@@ -213,7 +213,8 @@ mod tests {
         assert_eq!(first.headers()[header::CACHE_CONTROL], "no-cache");
         let both = format!("\"other\", W/{etag}");
         for (tags, status) in [(etag, 304), (&both, 304), ("*", 304), ("\"other\"", 200)] {
-            let again = ask(Method::GET, "/console/app/main.js", &[(header::IF_NONE_MATCH, tags)]).expect("an answer");
+            let again =
+                ask(Method::GET, "/console/app/main.js", &[(header::IF_NONE_MATCH, tags)]).expect("an response");
             assert_eq!((again.status().as_u16(), again.body().is_empty()), (status, status == 304), "{tags}");
         }
     }
@@ -221,21 +222,21 @@ mod tests {
     #[test]
     fn the_console_is_only_looked_at() {
         for method in [Method::POST, Method::PUT, Method::DELETE, Method::OPTIONS] {
-            let refusal = ask(method, "/console/", &[]).expect("an answer");
-            assert_eq!(refusal.status(), StatusCode::METHOD_NOT_ALLOWED);
-            assert_eq!(refusal.headers()[header::ALLOW], "GET, HEAD");
+            let response = ask(method, "/console/", &[]).expect("an response");
+            assert_eq!(response.status(), StatusCode::METHOD_NOT_ALLOWED);
+            assert_eq!(response.headers()[header::ALLOW], "GET, HEAD");
         }
     }
 
     #[test]
     fn the_console_is_below_the_path_of_a_proxy() {
-        let below = |path: &str| Console::answer(&Request::get(path).body(()).expect("a request"), "/larder");
-        let page = below("/console/").expect("an answer");
+        let below = |path: &str| Console::respond(&Request::get(path).body(()).expect("a request"), "/larder");
+        let page = below("/console/").expect("an response");
         let text = String::from_utf8(page.body().to_vec()).expect("text");
         assert!(text.contains("src=\"/larder/console/app/main.js\"") && !text.contains("\"/console/"), "{text}");
         assert_ne!(page.headers()[header::ETAG], get("/console/").headers()[header::ETAG]);
-        assert_eq!(below("/console").expect("an answer").headers()[header::LOCATION], "/larder/console/");
-        let script = below("/console/app/main.js").expect("an answer");
+        assert_eq!(below("/console").expect("an response").headers()[header::LOCATION], "/larder/console/");
+        let script = below("/console/app/main.js").expect("an response");
         assert_eq!(script.body(), get("/console/app/main.js").body());
     }
 

@@ -76,9 +76,9 @@ impl Action {
     }
 }
 
-/// Fields of a change. A field that is `None` is omitted from the entry.
+/// Fields of a details. A field that is `None` is omitted from the entry.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Change<'a> {
+pub struct Details<'a> {
     /// The user that was changed, whose token was changed, or with whom a store was shared.
     pub user: Option<&'a Username>,
     /// The store.
@@ -110,11 +110,11 @@ pub struct Change<'a> {
 }
 
 /// Logs an action of `caller`.
-pub fn note(caller: &Caller, action: Action, change: &Change<'_>) {
+pub fn log(caller: &Caller, action: Action, details: &Details<'_>) {
     let session = caller.session();
     let token_id = session.and_then(Session::token_id);
-    let Change { user, store, run, token, new_token, .. } = change;
-    let Quota { stores, records, bytes, store_records, store_bytes } = change.quota;
+    let Details { user, store, run, token, new_token, .. } = details;
+    let Quota { stores, records, bytes, store_records, store_bytes } = details.quota;
     tracing::info!(
         target: TARGET,
         action = action.name(),
@@ -127,20 +127,20 @@ pub fn note(caller: &Caller, action: Action, change: &Change<'_>) {
         run = run.map(RunId::as_str),
         token = token.map(TokenId::as_str),
         new_token = new_token.map(TokenId::as_str),
-        name = change.name,
-        general_access = change.general_access,
-        right = change.right,
-        disabled = change.disabled,
+        name = details.name,
+        general_access = details.general_access,
+        right = details.right,
+        disabled = details.disabled,
         quota_stores = stores,
         quota_records = records,
         quota_bytes = bytes,
         quota_store_records = store_records,
         quota_store_bytes = store_bytes,
-        stores = change.stores,
-        actor = change.actor,
-        status = change.status,
-        time = change.time.map(tracing::field::display),
-        "a change was made"
+        stores = details.stores,
+        actor = details.actor,
+        status = details.status,
+        time = details.time.map(tracing::field::display),
+        "a details was made"
     );
 }
 

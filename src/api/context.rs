@@ -131,7 +131,7 @@ impl RuntimeConfig {
         } else {
             Arc::new(concurrency.with_limit(options.max_requests))
         };
-        let rates = self.rates.with(options.rates);
+        let rates = self.rates.with_options(options.rates);
         Self::new(options, rates, concurrency)
     }
 }
@@ -160,7 +160,7 @@ impl Context {
     /// Returns the context of a request from `source`. The public URL decides the origin of links; without one, a
     /// trusted proxy does.
     pub fn new(state: Arc<ApiState>, config: Arc<RuntimeConfig>, source: &ClientAddr) -> Self {
-        let links = config.links.for_client_at(source.origin.as_ref());
+        let links = config.links.for_client_origin(source.origin.as_ref());
         Self { state, config, links, ip: source.ip }
     }
 

@@ -243,8 +243,8 @@ impl From<&Endpoint> for Operation {
                 | RunCall::Restart
                 | RunCall::Charge
                 | RunCall::Finish
-                | RunCall::Beat
-                | RunCall::Enter => Self::ChangeRun,
+                | RunCall::Heartbeat
+                | RunCall::CreateEnvironment => Self::ChangeRun,
             },
             Endpoint::Proxied(_) => Self::Upstream,
             Endpoint::Usage => Self::ReadUsage,

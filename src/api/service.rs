@@ -32,7 +32,7 @@ use super::{
     context::{ApiOptions, ApiState, Context, RuntimeConfig},
     limits::{
         concurrency_limit::{ConcurrencyLimit, Permit},
-        rate_limits::{Counted, RateLimits},
+        rate_limits::{RateLimitKey, RateLimits},
     },
     message::{
         browser_policy,
@@ -100,27 +100,27 @@ impl Api {
         let began = self.state.clock.monotonic();
         let context = Context::new(Arc::clone(&self.state), self.config.load_full(), &source);
         let (head, body) = request.into_parts();
-        let id = request::given_id(&head.headers).unwrap_or_else(|| self.request_ids.next());
+        let id = request::forwarded_request_id(&head.headers).unwrap_or_else(|| self.request_ids.next());
         let mut ended_context = None;
         let (operation, mut response) = if head.method == Method::OPTIONS {
             (Operation::Preflight, browser_policy::preflight(&head.headers))
         } else {
             let call = route::parse(&head.method, &head.uri);
             let operation = call.as_ref().map_or(Operation::Unknown, |call| (&call.endpoint).into());
-            let answer = match call {
+            let result = match call {
                 Ok(call) => match acquire_permit(&context, &call.endpoint, &head, began).await {
                     Ok(_permit) => {
-                        let mut answer = pin!(self.answer(&context, call, &head, body, &id, &source));
-                        let mut scoped = pin!(self.telemetry.begin(&id, &head).scope(answer.as_mut()));
-                        let answer = scoped.as_mut().await;
+                        let mut result = pin!(self.handle(&context, call, &head, body, &id, &source));
+                        let mut scoped = pin!(self.telemetry.begin(&id, &head).scope(result.as_mut()));
+                        let result = scoped.as_mut().await;
                         ended_context = scoped.as_mut().take_value();
-                        answer
+                        result
                     }
                     Err(error) => Err(error),
                 },
                 Err(error) => Err(error),
             };
-            (operation, answer.unwrap_or_else(|error| error.into_response(&id)))
+            (operation, result.unwrap_or_else(|error| error.into_response(&id)))
         };
         let ended = self.state.clock.monotonic();
         self.metrics.count(operation, response.status(), ended.saturating_sub(began));
@@ -128,10 +128,10 @@ impl Api {
         if head.method == Method::HEAD {
             *response.body_mut() = ResponseBody::empty();
         }
-        response.body_mut().name(&id, &self.in_flight);
+        response.body_mut().track(&id, &self.in_flight);
         let headers = response.headers_mut();
-        let is_of_record = operation.is_on_record() || route::is_record(head.uri.path());
-        headers.insert(RATE_LIMIT, context.config.rates.told(is_of_record));
+        let is_of_record = operation.is_on_record() || route::is_record_path(head.uri.path());
+        headers.insert(RATE_LIMIT, context.config.rates.advertised_limit(is_of_record));
         headers.insert(REQUEST_ID, id);
         headers.insert(header::X_CONTENT_TYPE_OPTIONS, NO_SNIFF);
         // Responses contain secrets and change with every write: cacheable ones set their own header.
@@ -140,8 +140,8 @@ impl Api {
         response
     }
 
-    /// Dispatches the call. Rare branches are boxed, as in [`stores::run`].
-    async fn answer(
+    /// Dispatches the call. Rare branches are boxed, as in [`stores::dispatch`].
+    async fn handle(
         &self,
         context: &Context,
         call: Call<'_>,
@@ -150,15 +150,15 @@ impl Api {
         id: &HeaderValue,
         source: &ClientAddr,
     ) -> Result<Response<ResponseBody>, ApiError> {
-        browser_policy::refuse_as_code(&head.headers)?;
+        browser_policy::reject_code_request(&head.headers)?;
         if let Some(leader) = &self.leader
             && let Some(invalidation) = leader::leader_call_invalidation(&call.endpoint, &head.headers)
         {
-            let answer = Box::pin(leader.forward(&context.catalog, invalidation.clone(), head, body, id, source)).await;
+            let result = Box::pin(leader.forward(&context.catalog, invalidation.clone(), head, body, id, source)).await;
             if invalidation == Invalidation::Accounts {
                 context.invalidate_accounts();
             }
-            return answer;
+            return result;
         }
         let token = request::token(&head.headers, &call.query);
         if call.endpoint == Endpoint::Metrics && context.is_metrics_token(token.as_deref()) {
@@ -174,9 +174,9 @@ impl Api {
             Endpoint::Store(address, call) => {
                 admit(&caller, call.action())?;
                 let target = resolve(context, &address, &caller).await?;
-                on_store(context, &caller, target, call, request).await
+                handle_store_call(context, &caller, target, call, request).await
             }
-            Endpoint::Runs(call) => Box::pin(on_runs(context, &caller, call, request)).await,
+            Endpoint::Runs(call) => Box::pin(handle_run_call(context, &caller, call, request)).await,
             Endpoint::ListStores => {
                 let grant = authorize_account(&caller, AccountAction::ListStores)?;
                 Box::pin(stores::list(context, &grant, &caller, &request)).await
@@ -192,10 +192,10 @@ impl Api {
             }
             Endpoint::Account(call) => {
                 let grant = authorize_account(&caller, call.action())?;
-                Box::pin(accounts::run(context, &grant, &caller, call, request)).await
+                Box::pin(accounts::dispatch(context, &grant, &caller, call, request)).await
             }
-            Endpoint::Proxied(_) => Err(ApiError::no_upstream()),
-            Endpoint::Usage => usage::of_all(context, &caller, &request),
+            Endpoint::Proxied(_) => Err(ApiError::upstream_not_configured()),
+            Endpoint::Usage => usage::all(context, &caller, &request),
             Endpoint::Metrics => {
                 authorize_account(&caller, AccountAction::Administer)?;
                 Ok(gateway::metrics(context))
@@ -228,17 +228,17 @@ async fn acquire_permit<'a>(
 }
 
 /// Store addressed by a call.
-struct Target {
+struct AddressedStore {
     store: Arc<StoreSnapshot>,
     owner: Arc<User>,
     addressed: Addressed,
 }
 
 /// Performs a call on a store.
-async fn on_store(
+async fn handle_store_call(
     context: &Context,
     caller: &Caller,
-    Target { store, owner, addressed }: Target,
+    AddressedStore { store, owner, addressed }: AddressedStore,
     call: StoreCall,
     request: Request<'_>,
 ) -> Result<Response<ResponseBody>, ApiError> {
@@ -246,12 +246,12 @@ async fn on_store(
     let signature = request.query.text("signature").filter(|_| call.action().is_linked());
     let is_signed = signature.is_some_and(|text| context.is_signed(&text, &call, &store.document));
     let grant = authorize(caller, call.action(), store, owner, addressed, is_signed)?;
-    context.config.rates.take(call.counted(grant.store().document.id))?;
-    stores::run(context, &grant, caller, call, request).await
+    context.config.rates.check(call.rate_limit_key(grant.store().document.id))?;
+    stores::dispatch(context, &grant, caller, call, request).await
 }
 
 /// Performs a call on runs. The store of a run is treated like any other that is addressed by its id.
-async fn on_runs(
+async fn handle_run_call(
     context: &Context,
     caller: &Caller,
     call: RunsCall,
@@ -266,12 +266,19 @@ async fn on_runs(
             request_telemetry::set_run(&run.id);
             let store = context.catalog.resolve(&StoreLocator::Id(run.store)).await?;
             let owner = context.owner(caller, &store).await?;
-            on_store(context, caller, Target { store, owner, addressed: Addressed::ById }, call, request).await
+            handle_store_call(
+                context,
+                caller,
+                AddressedStore { store, owner, addressed: Addressed::ById },
+                call,
+                request,
+            )
+            .await
         }
         RunsCall::Run(choice, call) => {
-            let (run, grant) = runs::granted(context, caller, &choice, call.action(), &request.query).await?;
+            let (run, grant) = runs::authorize_call(context, caller, &choice, call.action(), &request.query).await?;
             request_telemetry::set_run(&run.id);
-            run_changes::run(context, &grant, run, caller, &call, request).await
+            run_changes::dispatch(context, &grant, run, caller, &call, request).await
         }
     }
 }
@@ -279,34 +286,34 @@ async fn on_runs(
 /// Identifies the caller by the token and applies the rate limit. An unknown token may be a guess: it is counted under
 /// its address before the look-up, and under its user instead once it turns out to be valid.
 async fn identify(context: &Context, token: Option<&str>, source: &ClientAddr) -> Result<Caller, ApiError> {
-    let (rates, address) = (&context.config.rates, Counted::Address(source.ip));
+    let (rates, address) = (&context.config.rates, RateLimitKey::Address(source.ip));
     let is_guess = rates.limits_callers() && token.is_some_and(|token| !context.tokens.recalls(token));
     if is_guess {
-        rates.take(address)?;
+        rates.check(address)?;
     }
     request_context::set_client(ClientIdentity::from_address(source.ip));
     let caller = context.tokens.identify(token).await;
     match &caller {
         Ok(Caller::User(session)) => {
             if is_guess {
-                rates.give_back(address);
+                rates.refund(address);
             }
             request_context::set_caller_name(session.user.username.as_str());
             request_context::set_client(
                 CostOwner::from_name(session.user.id.as_str())
                     .map_or_else(ClientIdentity::default, ClientIdentity::User),
             );
-            rates.take(Counted::User(session.user.id))?;
+            rates.check(RateLimitKey::User(session.user.id))?;
         }
         Err(_) if is_guess => {}
-        Ok(Caller::Anonymous) | Err(_) => rates.take(address)?,
+        Ok(Caller::Anonymous) | Err(_) => rates.check(address)?,
     }
     Ok(caller?.calling_from(source.ip))
 }
 
 /// Finds the store that a path addresses. A look-up by name costs callers other than the owner the same, whether or not
 /// the owner and the store exist.
-async fn resolve(context: &Context, address: &StoreAddress, caller: &Caller) -> Result<Target, ApiError> {
+async fn resolve(context: &Context, address: &StoreAddress, caller: &Caller) -> Result<AddressedStore, ApiError> {
     let not_found = || ApiError::from(kv::Error::StoreNotFound);
     // A text that can be neither id nor name addresses no store: SDKs look up names as if they were ids.
     let parsed = |name: &str| name.parse::<StoreName>().map_err(|_| not_found());
@@ -315,7 +322,7 @@ async fn resolve(context: &Context, address: &StoreAddress, caller: &Caller) -> 
             let id = id.parse().map_err(|_| not_found())?;
             let store = context.catalog.resolve(&StoreLocator::Id(id)).await?;
             let owner = context.owner(caller, &store).await?;
-            return Ok(Target { store, owner, addressed: Addressed::ById });
+            return Ok(AddressedStore { store, owner, addressed: Addressed::ById });
         }
         StoreAddress::OwnName(name) => {
             let owner = caller.user().ok_or(Denied::TokenRequired)?;
@@ -335,7 +342,7 @@ async fn resolve(context: &Context, address: &StoreAddress, caller: &Caller) -> 
         }
     };
     let store = context.catalog.resolve(&locator).await?;
-    Ok(Target { store, owner: owner.ok_or_else(not_found)?, addressed: Addressed::ByName })
+    Ok(AddressedStore { store, owner: owner.ok_or_else(not_found)?, addressed: Addressed::ByName })
 }
 
 /// Generator of request ids: unique within a process, and most likely globally.

@@ -88,7 +88,7 @@ impl Handler for Front {
             allow_any_origin(answer.headers_mut());
             answer.map(|text| Either::Left(Full::from(text)))
         } else {
-            match Console::answer(&request, base.as_str()) {
+            match Console::respond(&request, base.as_str()) {
                 Some(file) => file.map(|bytes| Either::Left(Full::from(bytes))),
                 None => self.api.respond(request, source).await.map(Either::Right),
             }

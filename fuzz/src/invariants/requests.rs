@@ -44,7 +44,7 @@ pub fn route(bytes: &[u8]) {
         assert!(is_same || matches!(key_of(&called), Some((_, true))), "{head:?}");
     }
     if let Some((key, counts_as_record)) = key_of(&called) {
-        assert!(!counts_as_record || route::is_record(uri.path()), "it is counted as a record");
+        assert!(!counts_as_record || route::is_record_path(uri.path()), "it is counted as a record");
         let segments: Vec<_> =
             uri.path().split('/').map(|segment| percent_decode_str(segment).decode_utf8_lossy()).collect();
         if let Ok(key) = key {
@@ -92,7 +92,7 @@ pub fn query(bytes: &[u8]) {
                     || bounded.is_err_and(|error| error.status() == 400)
             );
             assert!(
-                query.lowered(name, most).is_ok_and(|number| number <= Some(most))
+                query.capped_number(name, most).is_ok_and(|number| number <= Some(most))
                     || query.number(name, u64::MAX).is_err()
             );
         }
@@ -135,7 +135,7 @@ pub fn conditions(bytes: &[u8]) {
     let names_it = text.contains(&etag) || text.contains('*');
     let with = |name: HeaderName| HeaderMap::from_iter([(name, value.clone())]);
     for is_decoded in [false, true] {
-        let verdict = |headers: &HeaderMap| preconditions::verdict(headers, &etag, is_decoded, WRITTEN);
+        let verdict = |headers: &HeaderMap| preconditions::evaluate(headers, &etag, is_decoded, WRITTEN);
         assert!(names_it || verdict(&with(header::IF_MATCH)) == Verdict::Failed, "{text}");
         assert!(names_it || verdict(&with(header::IF_NONE_MATCH)) == Verdict::Send, "{text}");
         assert_ne!(verdict(&with(header::IF_MODIFIED_SINCE)), Verdict::Failed);
@@ -146,7 +146,7 @@ pub fn conditions(bytes: &[u8]) {
         assert_eq!(verdict(&own(header::IF_NONE_MATCH)), Verdict::NotModified);
     }
     let is_date = httpdate::parse_http_date(text.trim()).is_ok();
-    let is_meant = preconditions::is_range_meant(&with(header::IF_RANGE), &etag, WRITTEN, WRITTEN);
+    let is_meant = preconditions::if_range_matches(&with(header::IF_RANGE), &etag, WRITTEN, WRITTEN);
     assert!(!is_meant || text.contains(&etag), "{text}");
     assert!(!(is_meant && is_date), "no date vouches for what has just been written");
 }
@@ -162,7 +162,7 @@ pub fn content(bytes: &[u8]) {
         Ok(content_type) => {
             assert!(content_type == text || text.trim().is_empty());
             let mut headers = HeaderMap::new();
-            browser_policy::guard(&mut headers, &content_type, "a", browser_policy::Opening::Shown);
+            browser_policy::add_sandbox_headers(&mut headers, &content_type, "a", browser_policy::Disposition::Inline);
             let essence = content_type.split([';', ',']).next_back().unwrap_or_default().trim().to_ascii_lowercase();
             let is_page =
                 ["text/html", "application/xhtml+xml", "image/svg+xml", "text/xml"].contains(&essence.as_str());
@@ -184,7 +184,7 @@ pub fn content(bytes: &[u8]) {
     let headers = with(header::AUTHORIZATION);
     let token = request::token(&headers, &Query::new(Some("token=other")));
     assert!(token.is_some_and(|token| text.contains(token.as_ref())), "the header wins: {text}");
-    let _ = request::given_id(&with(REQUEST_ID));
+    let _ = request::forwarded_request_id(&with(REQUEST_ID));
 }
 
 /// Checks that a JSON body is an object of bounded size, or rejected as a client error. The first byte chooses the
@@ -195,7 +195,9 @@ pub fn json_body(bytes: &[u8]) {
     let headers = HeaderMap::from_iter([(header::CONTENT_ENCODING, HeaderValue::from_static(coding))]);
     let body = ByteStream::from(Bytes::copy_from_slice(body));
     let lease = Arc::new(MemoryBudget::default()).lease();
-    match json_body::read(&headers, body, MAX_JSON_BYTES, &["name"], &lease).now_or_never().expect("all of it is there")
+    match json_body::read_members(&headers, body, MAX_JSON_BYTES, &["name"], &lease)
+        .now_or_never()
+        .expect("all of it is there")
     {
         Ok(_) => {}
         Err(error) => assert!(error.status().is_client_error(), "{}", error.status()),

@@ -18,19 +18,19 @@ use crate::{
 };
 
 /// The platform's limits in requests per second, which clients see where there is no limit.
-const PLATFORM: [u32; 2] = [200, 60];
+const PLATFORM_LIMITS: [u32; 2] = [200, 60];
 
 /// Length of a window.
 const WINDOW: Duration = Duration::from_secs(1);
 
-/// Maximum number of callers and stores that are counted at once; an evicted one starts anew.
-const MAX_COUNTED: u64 = 200_000;
+/// Maximum number of callers and stores that are key at once; an evicted one starts anew.
+const MAX_TRACKED_KEYS: u64 = 200_000;
 
 /// Maximum number of a user's requests that wait for the ends of runs.
-const MAX_WAITING_OF_USER: usize = 1000;
+const MAX_WAITS_PER_USER: usize = 1000;
 
 /// Maximum number of requests without a token, from one address, that wait for the ends of runs.
-const MAX_WAITING_OF_ADDRESS: usize = 8;
+const MAX_WAITS_PER_ADDRESS: usize = 8;
 
 /// Limits in requests per second; `None` for no limit.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -45,7 +45,7 @@ pub struct RateOptions {
 
 /// Subject of a limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Counted {
+pub enum RateLimitKey {
     /// A user's requests.
     User(UserId),
     /// Requests without a valid token, by their address.
@@ -67,25 +67,25 @@ struct Window {
 #[derive(Debug)]
 pub struct RateLimits {
     options: RateOptions,
-    windows: Cache<Counted, Arc<Mutex<Window>>>,
+    windows: Cache<RateLimitKey, Arc<Mutex<Window>>>,
     clock: Arc<dyn Clock>,
-    told: [HeaderValue; 2],
-    waiting: Arc<Mutex<HashMap<Counted, usize>>>,
+    advertised: [HeaderValue; 2],
+    waiting: Arc<Mutex<HashMap<RateLimitKey, usize>>>,
 }
 
-/// Guard of a request that waits for the end of a run; counted until it is dropped.
+/// Guard of a request that waits for the end of a run; key until it is dropped.
 #[derive(Debug)]
-pub struct Waiting {
-    all: Arc<Mutex<HashMap<Counted, usize>>>,
-    counted: Counted,
+pub struct WaitGuard {
+    all: Arc<Mutex<HashMap<RateLimitKey, usize>>>,
+    key: RateLimitKey,
 }
 
-impl Drop for Waiting {
+impl Drop for WaitGuard {
     fn drop(&mut self) {
         let mut all = self.all.lock().unwrap_or_else(PoisonError::into_inner);
-        match all.get_mut(&self.counted) {
+        match all.get_mut(&self.key) {
             Some(count) if *count > 1 => *count -= 1,
-            Some(_) | None => drop(all.remove(&self.counted)),
+            Some(_) | None => drop(all.remove(&self.key)),
         }
     }
 }
@@ -93,21 +93,21 @@ impl Drop for Waiting {
 impl RateLimits {
     /// Returns a limiter without any counts.
     pub fn new(options: RateOptions, clock: Arc<dyn Clock>) -> Self {
-        let [records, others] = PLATFORM;
-        let told = [options.records.unwrap_or(records), options.store.unwrap_or(others)].map(HeaderValue::from);
-        Self { options, windows: Cache::new(MAX_COUNTED), clock, told, waiting: Arc::default() }
+        let [records, others] = PLATFORM_LIMITS;
+        let advertised = [options.records.unwrap_or(records), options.store.unwrap_or(others)].map(HeaderValue::from);
+        Self { options, windows: Cache::new(MAX_TRACKED_KEYS), clock, advertised, waiting: Arc::default() }
     }
 
     /// Returns the same counts with other limits.
     #[must_use]
-    pub fn with(&self, options: RateOptions) -> Self {
+    pub fn with_options(&self, options: RateOptions) -> Self {
         let begun = Self::new(options, Arc::clone(&self.clock));
         Self { windows: self.windows.clone(), waiting: Arc::clone(&self.waiting), ..begun }
     }
 
     /// Returns the limit that clients see; they rely on it.
-    pub fn told(&self, is_about_record: bool) -> HeaderValue {
-        let [records, others] = &self.told;
+    pub fn advertised_limit(&self, is_about_record: bool) -> HeaderValue {
+        let [records, others] = &self.advertised;
         if is_about_record { records.clone() } else { others.clone() }
     }
 
@@ -116,39 +116,39 @@ impl RateLimits {
         self.options.caller.is_some()
     }
 
-    /// Takes back a request of the current window that is counted under another subject.
-    pub fn give_back(&self, counted: Counted) {
-        if let Some(window) = self.windows.get(&counted) {
+    /// Takes back a request of the current window that is key under another subject.
+    pub fn refund(&self, key: RateLimitKey) {
+        if let Some(window) = self.windows.get(&key) {
             let mut window = window.lock().unwrap_or_else(PoisonError::into_inner);
             window.count = window.count.saturating_sub(1);
         }
     }
 
     /// Registers a request that waits for the end of a run, or rejects it if too many of the caller wait already.
-    pub fn wait(&self, counted: Counted) -> Result<Waiting, ApiError> {
-        let limit = match counted {
-            Counted::User(_) => MAX_WAITING_OF_USER,
-            Counted::Address(_) | Counted::Records(_) | Counted::Store(_) => MAX_WAITING_OF_ADDRESS,
+    pub fn start_wait(&self, key: RateLimitKey) -> Result<WaitGuard, ApiError> {
+        let limit = match key {
+            RateLimitKey::User(_) => MAX_WAITS_PER_USER,
+            RateLimitKey::Address(_) | RateLimitKey::Records(_) | RateLimitKey::Store(_) => MAX_WAITS_PER_ADDRESS,
         };
         let mut all = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
-        let count = all.entry(counted).or_default();
+        let count = all.entry(key).or_default();
         if *count >= limit {
-            return Err(ApiError::too_many_waiting(limit));
+            return Err(ApiError::too_many_waits(limit));
         }
         *count += 1;
-        Ok(Waiting { all: Arc::clone(&self.waiting), counted })
+        Ok(WaitGuard { all: Arc::clone(&self.waiting), key })
     }
 
     /// Counts a request, or rejects it if it exceeds the limit.
-    pub fn take(&self, counted: Counted) -> Result<(), ApiError> {
-        let limit = match counted {
-            Counted::User(_) | Counted::Address(_) => self.options.caller,
-            Counted::Records(_) => self.options.records,
-            Counted::Store(_) => self.options.store,
+    pub fn check(&self, key: RateLimitKey) -> Result<(), ApiError> {
+        let limit = match key {
+            RateLimitKey::User(_) | RateLimitKey::Address(_) => self.options.caller,
+            RateLimitKey::Records(_) => self.options.records,
+            RateLimitKey::Store(_) => self.options.store,
         };
         let Some(limit) = limit else { return Ok(()) };
         let now = self.clock.monotonic();
-        let window = self.windows.get_with(counted, || Arc::new(Mutex::new(Window { began: now, count: 0 })));
+        let window = self.windows.get_with(key, || Arc::new(Mutex::new(Window { began: now, count: 0 })));
         let mut window = window.lock().unwrap_or_else(PoisonError::into_inner);
         if now.saturating_sub(window.began) >= WINDOW {
             *window = Window { began: now, count: 0 };
@@ -172,10 +172,10 @@ mod tests {
         let (one, other) = (StoreId::generate(&random), StoreId::generate(&random));
         for _ in 0..2 {
             for request in 1..=100 {
-                assert_eq!(limits.take(Counted::Store(one)).is_ok(), request <= 60, "{request}");
-                assert!(limits.take(Counted::Records(one)).is_ok());
+                assert_eq!(limits.check(RateLimitKey::Store(one)).is_ok(), request <= 60, "{request}");
+                assert!(limits.check(RateLimitKey::Records(one)).is_ok());
             }
-            assert!(limits.take(Counted::Store(other)).is_ok());
+            assert!(limits.check(RateLimitKey::Store(other)).is_ok());
             clock.advance(WINDOW);
         }
     }
@@ -184,20 +184,20 @@ mod tests {
     fn a_request_that_is_given_back_leaves_room_for_another() {
         let clock = Arc::new(ManualClock::new(Timestamp::from_millis(0)));
         let limits = RateLimits::new(RateOptions { caller: Some(1), ..RateOptions::default() }, clock);
-        let guess = Counted::Address(None);
-        assert!(limits.take(guess).is_ok() && limits.take(guess).is_err());
-        limits.give_back(guess);
-        limits.give_back(guess);
-        assert!(limits.take(guess).is_ok() && limits.take(guess).is_err());
+        let guess = RateLimitKey::Address(None);
+        assert!(limits.check(guess).is_ok() && limits.check(guess).is_err());
+        limits.refund(guess);
+        limits.refund(guess);
+        assert!(limits.check(guess).is_ok() && limits.check(guess).is_err());
     }
 
     #[test]
     fn clients_are_told_the_limit_that_is_or_that_of_the_platform() {
-        let told = |options| {
+        let advertised = |options| {
             let limits = RateLimits::new(options, Arc::new(ManualClock::new(Timestamp::from_millis(0))));
-            [limits.told(true), limits.told(false)]
+            [limits.advertised_limit(true), limits.advertised_limit(false)]
         };
-        assert_eq!(told(RateOptions::default()), ["200", "60"]);
-        assert_eq!(told(RateOptions { records: Some(7), store: Some(5), caller: Some(1) }), ["7", "5"]);
+        assert_eq!(advertised(RateOptions::default()), ["200", "60"]);
+        assert_eq!(advertised(RateOptions { records: Some(7), store: Some(5), caller: Some(1) }), ["7", "5"]);
     }
 }

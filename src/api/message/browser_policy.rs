@@ -19,7 +19,7 @@ const SANDBOX: HeaderValue = HeaderValue::from_static(
 
 /// The same policy without remote content: a request for an image would tell the page's author who views the page, and
 /// when.
-const SANDBOX_ALONE: HeaderValue = HeaderValue::from_static(
+const SANDBOX_ISOLATED: HeaderValue = HeaderValue::from_static(
     "sandbox; default-src 'none'; img-src data:; media-src data:; font-src data:; style-src 'unsafe-inline'",
 );
 
@@ -27,19 +27,19 @@ const DNS_PREFETCH: HeaderName = HeaderName::from_static("x-dns-prefetch-control
 
 /// Treatment of a record that a browser opens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Opening {
-    /// Shown, with its remote content.
-    Shown,
-    /// Shown without any further content.
-    ShownAlone,
+pub enum Disposition {
+    /// Inline, with its remote content.
+    Inline,
+    /// Inline without any further content.
+    InlineIsolated,
     /// Saved as a file.
-    Kept,
+    Attachment,
 }
 
-const POLICY: HeaderName = header::CONTENT_SECURITY_POLICY;
+const CSP: HeaderName = header::CONTENT_SECURITY_POLICY;
 
 /// Request destinations for which a browser would execute the response, or style a page with it (Fetch Metadata, 2.1).
-const CODE: [&[u8]; 8] =
+const CODE_DESTINATIONS: [&[u8]; 8] =
     [b"script", b"style", b"worker", b"sharedworker", b"serviceworker", b"audioworklet", b"paintworklet", b"xslt"];
 
 const FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
@@ -51,37 +51,38 @@ const SERVICE_WORKER: HeaderName = HeaderName::from_static("service-worker");
 /// Rejects a request for the script of a page of this server. The only such pages are the console's, whose scripts are
 /// not stored records: a stored script would get the rights of the signed-in user. Pages of other origins may use the
 /// record as they like.
-pub fn refuse_as_code(headers: &HeaderMap) -> Result<(), ApiError> {
+pub fn reject_code_request(headers: &HeaderMap) -> Result<(), ApiError> {
     let is = |name, values: &[&[u8]]| headers.get(name).is_some_and(|value| values.contains(&value.as_bytes()));
-    if headers.contains_key(SERVICE_WORKER) || (is(FETCH_SITE, &[b"same-origin"]) && is(FETCH_DEST, &CODE)) {
-        return Err(ApiError::not_code());
+    if headers.contains_key(SERVICE_WORKER) || (is(FETCH_SITE, &[b"same-origin"]) && is(FETCH_DEST, &CODE_DESTINATIONS))
+    {
+        return Err(ApiError::code_request());
     }
     Ok(())
 }
 
 /// Sets the headers that tell a browser how to treat a record of that media type.
-pub fn guard(headers: &mut HeaderMap, content_type: &str, key: &str, opening: Opening) {
-    match opening {
-        Opening::Kept => {
+pub fn add_sandbox_headers(headers: &mut HeaderMap, content_type: &str, key: &str, disposition: Disposition) {
+    match disposition {
+        Disposition::Attachment => {
             headers.insert(header::CONTENT_DISPOSITION, attachment(file_name(key)));
         }
-        Opening::ShownAlone => {
-            headers.insert(POLICY, SANDBOX_ALONE);
+        Disposition::InlineIsolated => {
+            headers.insert(CSP, SANDBOX_ISOLATED);
             headers.insert(DNS_PREFETCH, HeaderValue::from_static("off"));
         }
-        Opening::Shown if !is_passive(content_type) => {
-            headers.insert(POLICY, SANDBOX);
+        Disposition::Inline if !is_passive(content_type) => {
+            headers.insert(CSP, SANDBOX);
         }
-        Opening::Shown => {}
+        Disposition::Inline => {}
     }
 }
 
 /// Sets the same headers on a response of another server, in addition to that server's own.
-pub fn guard_foreign(headers: &mut HeaderMap) {
+pub fn add_sandbox_headers_to_proxied(headers: &mut HeaderMap) {
     let mut types = headers.get_all(header::CONTENT_TYPE).iter();
     let is_passive = types.next().and_then(|value| value.to_str().ok()).is_some_and(is_passive);
     if !is_passive || types.next().is_some() {
-        headers.append(POLICY, SANDBOX);
+        headers.append(CSP, SANDBOX);
     }
 }
 
@@ -97,23 +98,26 @@ fn is_passive(content_type: &str) -> bool {
         || ["text/plain", "text/csv", "application/json", "application/octet-stream"].contains(&essence.as_str())
 }
 
-const METHODS: HeaderValue = HeaderValue::from_static("GET,HEAD,POST,PUT,DELETE,OPTIONS");
+const ALLOWED_METHODS: HeaderValue = HeaderValue::from_static("GET,HEAD,POST,PUT,DELETE,OPTIONS");
 
 /// Headers that official clients send from browsers, for preflights that name none.
-const USUAL_HEADERS: HeaderValue =
+const DEFAULT_ALLOWED_HEADERS: HeaderValue =
     HeaderValue::from_static("Authorization, Content-Type, Content-Encoding, X-Apify-Workflow-Key");
 
 /// Maximum age of a cached preflight response, in seconds: a day.
-const MAX_AGE: HeaderValue = HeaderValue::from_static("86400");
+const PREFLIGHT_MAX_AGE: HeaderValue = HeaderValue::from_static("86400");
 
 /// Returns the response to `OPTIONS`.
 pub fn preflight(request: &HeaderMap) -> Response<ResponseBody> {
     const REQUESTED: HeaderName = header::ACCESS_CONTROL_REQUEST_HEADERS;
     let mut response = response::empty(StatusCode::NO_CONTENT);
     let headers = response.headers_mut();
-    headers.insert(header::ACCESS_CONTROL_ALLOW_METHODS, METHODS);
-    headers.insert(header::ACCESS_CONTROL_ALLOW_HEADERS, request.get(REQUESTED).cloned().unwrap_or(USUAL_HEADERS));
-    headers.insert(header::ACCESS_CONTROL_MAX_AGE, MAX_AGE);
+    headers.insert(header::ACCESS_CONTROL_ALLOW_METHODS, ALLOWED_METHODS);
+    headers.insert(
+        header::ACCESS_CONTROL_ALLOW_HEADERS,
+        request.get(REQUESTED).cloned().unwrap_or(DEFAULT_ALLOWED_HEADERS),
+    );
+    headers.insert(header::ACCESS_CONTROL_MAX_AGE, PREFLIGHT_MAX_AGE);
     headers.insert(header::VARY, HeaderValue::from_name(REQUESTED));
     response
 }
@@ -130,9 +134,9 @@ mod tests {
     fn whatever_may_be_active_is_sandboxed_unless_it_is_downloaded() {
         let policy = |content_type: &str, as_attachment| {
             let mut headers = HeaderMap::new();
-            let opening = if as_attachment { Opening::Kept } else { Opening::Shown };
-            guard(&mut headers, content_type, "a'b", opening);
-            headers.contains_key(POLICY)
+            let disposition = if as_attachment { Disposition::Attachment } else { Disposition::Inline };
+            add_sandbox_headers(&mut headers, content_type, "a'b", disposition);
+            headers.contains_key(CSP)
         };
         let active = ["text/html", "TEXT/HTML; charset=utf-8", "image/svg+xml", "application/pdf", "text/xml", "a/b"];
         assert_eq!(active.map(|content_type| policy(content_type, false)), [true; 6]);
@@ -147,9 +151,9 @@ mod tests {
     fn what_another_server_says_is_kept_and_what_may_be_active_is_sandboxed_too() {
         let policies = |types: &[&str]| {
             let mut answer = headers(&header::CONTENT_TYPE, types);
-            answer.insert(POLICY, HeaderValue::from_static("img-src 'none'"));
-            guard_foreign(&mut answer);
-            answer.get_all(POLICY).iter().count()
+            answer.insert(CSP, HeaderValue::from_static("img-src 'none'"));
+            add_sandbox_headers_to_proxied(&mut answer);
+            answer.get_all(CSP).iter().count()
         };
         let answers = [&[][..], &["text/html"], &["text/plain", "text/html"], &["application/json"], &["text/csv"]];
         assert_eq!(answers.map(policies), [2, 2, 2, 1, 1]);
@@ -159,7 +163,7 @@ mod tests {
     fn only_pages_of_this_server_are_refused_scripts() {
         let is_refused = |fields: &[(HeaderName, &'static str)]| {
             let fields = fields.iter().cloned().map(|(name, value)| (name, HeaderValue::from_static(value)));
-            refuse_as_code(&fields.collect()).is_err()
+            reject_code_request(&fields.collect()).is_err()
         };
         for (site, destination, refused) in [
             ("same-origin", "script", true),

@@ -7,7 +7,7 @@ use crate::kv::ContentCoding;
 use super::error::ApiError;
 
 /// Media type of a record that was sent without one.
-const UNKNOWN: &str = "application/octet-stream";
+const DEFAULT_CONTENT_TYPE: &str = "application/octet-stream";
 
 /// Returns the media type to store, exactly as sent.
 pub fn content_type(headers: &HeaderMap) -> Result<String, ApiError> {
@@ -16,10 +16,10 @@ pub fn content_type(headers: &HeaderMap) -> Result<String, ApiError> {
         ApiError::bad_request("invalid-content-type-header", message)
     };
     let mut values = headers.get_all(header::CONTENT_TYPE).iter();
-    let Some(value) = values.next() else { return Ok(UNKNOWN.to_owned()) };
+    let Some(value) = values.next() else { return Ok(DEFAULT_CONTENT_TYPE.to_owned()) };
     let text = value.to_str().map_err(|_| malformed())?;
     if text.trim().is_empty() {
-        return Ok(UNKNOWN.to_owned());
+        return Ok(DEFAULT_CONTENT_TYPE.to_owned());
     }
     if values.next().is_some() || !is_media_type(essence(text)) {
         return Err(malformed());
@@ -79,10 +79,10 @@ pub fn accepts(headers: &HeaderMap, coding: ContentCoding) -> bool {
             let (name, parameters) = item.split_once(';').unwrap_or((item, ""));
             let name = name.trim();
             if ContentCoding::parse(name) == Some(coding) {
-                return is_wanted(parameters);
+                return is_accepted(parameters);
             }
             if name == "*" {
-                by_star = is_wanted(parameters);
+                by_star = is_accepted(parameters);
             }
         }
     }
@@ -90,7 +90,7 @@ pub fn accepts(headers: &HeaderMap, coding: ContentCoding) -> bool {
 }
 
 /// Returns whether a weight is above zero. An invalid weight is ignored.
-fn is_wanted(parameters: &str) -> bool {
+fn is_accepted(parameters: &str) -> bool {
     let weight = parameters.split(';').find_map(|parameter| {
         let (name, value) = parameter.split_once('=')?;
         name.trim().eq_ignore_ascii_case("q").then(|| value.trim().parse::<f32>().ok())?
@@ -116,7 +116,7 @@ mod tests {
         }
         assert_eq!(
             [&[][..], &[""], &[" "]].map(stored),
-            [const { Some(UNKNOWN) }; 3].map(|text| text.map(str::to_owned))
+            [const { Some(DEFAULT_CONTENT_TYPE) }; 3].map(|text| text.map(str::to_owned))
         );
         for bad in [&["text"][..], &["text/"], &["/plain"], &["te xt/plain"], &["text/plain", "text/html"]] {
             assert_eq!(stored(bad), None, "{bad:?}");

@@ -43,7 +43,7 @@ impl ApiError {
         Self { status, kind, message: message.into(), cause: None, header: None }
     }
 
-    pub(super) fn because(mut self, cause: impl Into<BoxError>) -> Self {
+    pub(super) fn with_cause(mut self, cause: impl Into<BoxError>) -> Self {
         self.cause = Some(cause.into());
         self
     }
@@ -96,7 +96,7 @@ impl ApiError {
 
     /// Returns the error for a failed precondition.
     pub fn precondition_failed() -> Self {
-        let message = "The condition of the request does not hold for the record as it is.";
+        let message = "Precondition failed: the record has changed.";
         Self::new(StatusCode::PRECONDITION_FAILED, "precondition-failed", message)
     }
 
@@ -108,7 +108,7 @@ impl ApiError {
     }
 
     /// Returns the error for a denied operation on a run.
-    pub fn denied_run(denied: Denied) -> Self {
+    pub fn run_denied(denied: Denied) -> Self {
         match denied {
             Denied::TokenRequired => denied.into(),
             Denied::Hidden => RunsError::NotFound.into(),
@@ -147,11 +147,11 @@ impl ApiError {
             RejectedFor::Attributes => refused("The Content-Type is too long", "takes no headers of this size"),
             RejectedFor::Request => refused("This cannot be done here", "refuses the request"),
         };
-        error.because(cause)
+        error.with_cause(cause)
     }
 
     /// Returns the error for a call that the platform serves and this server does not.
-    pub fn unserved(why: &'static str) -> Self {
+    pub fn not_served(why: &'static str) -> Self {
         Self::new(
             StatusCode::FORBIDDEN,
             "platform-feature-disabled",
@@ -160,8 +160,8 @@ impl ApiError {
     }
 
     /// Returns the error for a response that a page of this server would execute.
-    pub fn not_code() -> Self {
-        let message = "Nothing that is stored here is a script or a style of this server's own pages.";
+    pub fn code_request() -> Self {
+        let message = "Stored records cannot be loaded as scripts, styles or workers by pages of this origin.";
         Self::new(StatusCode::FORBIDDEN, "not-code", message)
     }
 
@@ -169,7 +169,7 @@ impl ApiError {
     pub fn forwarding_loop() -> Self {
         let message = "This gateway was taken for the leader, but has another one as its leader (LARDER_LEADER). Exactly one \
                        gateway must be its own leader.";
-        Self::new(StatusCode::LOOP_DETECTED, "forwarding-loop", message).because(message)
+        Self::new(StatusCode::LOOP_DETECTED, "forwarding-loop", message).with_cause(message)
     }
 
     /// Returns the error for an unresponsive leader: the outcome is in doubt.
@@ -178,12 +178,12 @@ impl ApiError {
     }
 
     /// Returns the error for a call on datasets or request queues without an upstream.
-    pub fn no_upstream() -> Self {
+    pub fn upstream_not_configured() -> Self {
         Self::new(StatusCode::FORBIDDEN, "platform-feature-disabled", NO_UPSTREAM)
     }
 
     /// Returns the error for a caller who may not use the upstream.
-    pub fn no_upstream_for(denied: Denied) -> Self {
+    pub fn upstream_denied(denied: Denied) -> Self {
         match denied {
             Denied::TokenRequired => denied.into(),
             Denied::Insufficient | Denied::Hidden => {
@@ -198,21 +198,21 @@ impl ApiError {
     pub fn proxy_loop() -> Self {
         let message = "The upstream of this server (LARDER_UPSTREAM_URL) has an upstream itself. It must be a server that has \
                        datasets and request queues of its own.";
-        Self::new(StatusCode::LOOP_DETECTED, "relay-loop", message).because(message)
+        Self::new(StatusCode::LOOP_DETECTED, "relay-loop", message).with_cause(message)
     }
 
     /// Returns the error for an unreachable upstream; it has not seen the request.
     pub fn upstream_unavailable(cause: impl Into<BoxError>) -> Self {
         let message = "The server that has the datasets and request queues cannot be reached. Please try again.";
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "upstream-unavailable", message)
-            .because(cause)
+            .with_cause(cause)
             .with_header(header::RETRY_AFTER, UPSTREAM_RETRY_AFTER.as_secs())
     }
 
     /// Returns the error for an unresponsive upstream: the outcome is in doubt.
     pub fn upstream_failed(cause: impl Into<BoxError>) -> Self {
         let message = "The server that has the datasets and request queues did not answer.";
-        Self::new(StatusCode::BAD_GATEWAY, "upstream-failed", message).because(cause)
+        Self::new(StatusCode::BAD_GATEWAY, "upstream-failed", message).with_cause(cause)
     }
 
     /// Returns the error for a caller, or all callers together, over the rate limit.
@@ -222,7 +222,7 @@ impl ApiError {
     }
 
     /// Returns the error for a caller with too many requests that wait for the end of a run.
-    pub fn too_many_waiting(limit: usize) -> Self {
+    pub fn too_many_waits(limit: usize) -> Self {
         let message = format!("You have exceeded the limit of {limit} requests that wait for runs at once");
         Self::new(StatusCode::TOO_MANY_REQUESTS, "rate-limit-exceeded", message).with_header(header::RETRY_AFTER, 1)
     }
@@ -242,13 +242,13 @@ impl ApiError {
     /// Returns the error for an internal failure.
     pub fn internal(cause: impl Into<BoxError>) -> Self {
         let message = "Something went wrong on the server. Its log tells more, under the id of this request.";
-        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal-server-error", message).because(cause)
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal-server-error", message).with_cause(cause)
     }
 
     pub(super) fn unavailable(retry_after: Duration, cause: impl Into<BoxError>) -> Self {
         let message = "The server cannot do this at the moment. Please try again.";
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "service-unavailable", message)
-            .because(cause)
+            .with_cause(cause)
             .with_header(header::RETRY_AFTER, retry_after.as_secs().max(1))
     }
 
@@ -393,7 +393,7 @@ impl From<kv::Error> for ApiError {
             kv::Error::Unavailable { retry_after, cause } => Self::unavailable(retry_after, cause),
             kv::Error::Full(cause) => {
                 let message = "The server has no room left for this. Nothing was changed.";
-                Self::new(StatusCode::INSUFFICIENT_STORAGE, "insufficient-storage", message).because(cause)
+                Self::new(StatusCode::INSUFFICIENT_STORAGE, "insufficient-storage", message).with_cause(cause)
             }
             kv::Error::Rejected { reason, cause } => Self::rejected_by_backend(reason, cause),
             kv::Error::Unsupported(what) => Self::unsupported_by_backend(what),
@@ -439,7 +439,7 @@ mod tests {
     fn what_cannot_be_done_here_is_told_so_that_no_client_repeats_it() {
         let unsupported = ApiError::from(kv::Error::Unsupported("conditional deletes"));
         assert_eq!((unsupported.status(), unsupported.kind), (StatusCode::BAD_REQUEST, "unsupported-by-backend"));
-        for error in [ApiError::no_upstream(), ApiError::unserved("it charges no fees")] {
+        for error in [ApiError::upstream_not_configured(), ApiError::not_served("it charges no fees")] {
             assert_eq!((error.status(), error.kind), (StatusCode::FORBIDDEN, "platform-feature-disabled"));
         }
     }

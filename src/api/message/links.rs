@@ -29,10 +29,10 @@ impl Links {
         }
     }
 
-    /// Returns links for a client that used the origin `told`, if a trusted proxy has reported one.
+    /// Returns links for a client that used the origin `reported`, if a trusted proxy has reported one.
     #[must_use]
-    pub fn for_client_at(&self, told: Option<&Arc<str>>) -> Self {
-        let origin = told.filter(|_| !self.is_fixed).unwrap_or(&self.origin);
+    pub fn for_client_origin(&self, reported: Option<&Arc<str>>) -> Self {
+        let origin = reported.filter(|_| !self.is_fixed).unwrap_or(&self.origin);
         Self { origin: Arc::clone(origin), is_fixed: self.is_fixed }
     }
 

@@ -7,14 +7,14 @@ use http::{HeaderMap, HeaderName, header};
 use crate::{clock::Timestamp, storage::ByteRange};
 
 /// Suffix of the `ETag` of a record that was decoded for the response: other bytes than stored, but the same record.
-const DECODED: &str = "-plain";
+const DECODED_SUFFIX: &str = "-plain";
 
 /// Minimum age of a write for its second to be over, with allowance for clock skew (RFC 9110, 8.8.2.2).
-const SETTLED: Duration = Duration::from_mins(1);
+const MIN_DATE_VALIDATOR_AGE: Duration = Duration::from_mins(1);
 
 /// Returns the `ETag` of the sent bytes, in quotes.
 pub fn entity_tag(etag: &str, is_decoded: bool) -> String {
-    ["\"", etag, if is_decoded { DECODED } else { "" }, "\""].concat()
+    ["\"", etag, if is_decoded { DECODED_SUFFIX } else { "" }, "\""].concat()
 }
 
 /// Result of evaluating the preconditions of a read.
@@ -29,20 +29,22 @@ pub enum Verdict {
 }
 
 /// Evaluates the preconditions of a read for a record whose stored bytes have `etag`, and which is decoded or not.
-pub fn verdict(headers: &HeaderMap, etag: &str, is_decoded: bool, last_modified: Timestamp) -> Verdict {
-    if let Some(tags) = tags(headers, &header::IF_MATCH) {
-        if !tags.iter().any(|tag| tag.is_any() || (!tag.is_weak && tag.of_record() == etag)) {
+pub fn evaluate(headers: &HeaderMap, etag: &str, is_decoded: bool, last_modified: Timestamp) -> Verdict {
+    if let Some(tags) = etags(headers, &header::IF_MATCH) {
+        if !tags.iter().any(|tag| tag.is_any() || (!tag.is_weak && tag.record_etag() == etag)) {
             return Verdict::Failed;
         }
-    } else if date(headers, &header::IF_UNMODIFIED_SINCE).is_some_and(|date| seconds(last_modified) > date) {
+    } else if date_header(headers, &header::IF_UNMODIFIED_SINCE).is_some_and(|date| whole_seconds(last_modified) > date)
+    {
         return Verdict::Failed;
     }
-    if let Some(tags) = tags(headers, &header::IF_NONE_MATCH) {
+    if let Some(tags) = etags(headers, &header::IF_NONE_MATCH) {
         let sent = entity_tag(etag, is_decoded);
         if tags.iter().any(|tag| tag.is_any() || tag.text == sent.trim_matches('"')) {
             return Verdict::NotModified;
         }
-    } else if date(headers, &header::IF_MODIFIED_SINCE).is_some_and(|date| seconds(last_modified) <= date) {
+    } else if date_header(headers, &header::IF_MODIFIED_SINCE).is_some_and(|date| whole_seconds(last_modified) <= date)
+    {
         return Verdict::NotModified;
     }
     Verdict::Send
@@ -51,11 +53,14 @@ pub fn verdict(headers: &HeaderMap, etag: &str, is_decoded: bool, last_modified:
 /// Returns whether `If-Range` matches the current record, so that the client can combine its parts.
 ///
 /// A date is a strong validator only if no second write can have happened within its second.
-pub fn is_range_meant(headers: &HeaderMap, etag: &str, last_modified: Timestamp, now: Timestamp) -> bool {
+pub fn if_range_matches(headers: &HeaderMap, etag: &str, last_modified: Timestamp, now: Timestamp) -> bool {
     let Some(value) = headers.get(header::IF_RANGE) else { return true };
     let value = value.to_str().unwrap_or_default().trim();
     match httpdate::parse_http_date(value) {
-        Ok(date) => seconds(last_modified) == seconds(date.into()) && now.since(last_modified) > SETTLED,
+        Ok(date) => {
+            whole_seconds(last_modified) == whole_seconds(date.into())
+                && now.since(last_modified) > MIN_DATE_VALIDATOR_AGE
+        }
         Err(_) => parse_tags(value).is_some_and(|tags| tags.iter().any(|tag| !tag.is_weak && tag.text == etag)),
     }
 }
@@ -100,13 +105,13 @@ impl<'a> Tag<'a> {
     }
 
     /// Returns the `ETag` of the stored bytes, whether the client received these or decoded ones.
-    pub fn of_record(&self) -> &'a str {
-        self.text.strip_suffix(DECODED).unwrap_or(self.text)
+    pub fn record_etag(&self) -> &'a str {
+        self.text.strip_suffix(DECODED_SUFFIX).unwrap_or(self.text)
     }
 }
 
 /// Returns the `ETag`s in a header; `None` if the header is absent.
-pub fn tags<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<Vec<Tag<'a>>> {
+pub fn etags<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<Vec<Tag<'a>>> {
     let values = headers.get_all(name);
     let mut all = None;
     for value in values {
@@ -134,13 +139,13 @@ fn parse_tags(value: &str) -> Option<Vec<Tag<'_>>> {
 }
 
 /// Returns a date header in seconds since the epoch; an invalid date is ignored (RFC 9110, 13.1.3).
-pub fn date(headers: &HeaderMap, name: &HeaderName) -> Option<i64> {
+pub fn date_header(headers: &HeaderMap, name: &HeaderName) -> Option<i64> {
     let date: SystemTime = httpdate::parse_http_date(headers.get(name)?.to_str().ok()?).ok()?;
     Some(Timestamp::from(date).as_millis() / 1000)
 }
 
 /// Truncates a moment to whole seconds, the precision of HTTP dates.
-pub fn seconds(moment: Timestamp) -> i64 {
+pub fn whole_seconds(moment: Timestamp) -> i64 {
     moment.as_millis() / 1000
 }
 
@@ -158,7 +163,7 @@ mod tests {
 
     #[test]
     fn conditions_on_the_validator_go_by_the_bytes_that_are_sent() {
-        let verdict = |name, value, is_decoded| verdict(&headers(name, value), "x", is_decoded, WRITTEN);
+        let verdict = |name, value, is_decoded| evaluate(&headers(name, value), "x", is_decoded, WRITTEN);
         assert_eq!(verdict(header::IF_NONE_MATCH, "\"x\"", false), Verdict::NotModified);
         assert_eq!(verdict(header::IF_NONE_MATCH, "\"a\", W/\"x\"", false), Verdict::NotModified);
         assert_eq!(verdict(header::IF_NONE_MATCH, "*", false), Verdict::NotModified);
@@ -172,7 +177,7 @@ mod tests {
 
     #[test]
     fn conditions_on_the_date_go_by_whole_seconds() {
-        let verdict = |name, value| verdict(&headers(name, value), "x", false, WRITTEN);
+        let verdict = |name, value| evaluate(&headers(name, value), "x", false, WRITTEN);
         assert_eq!(verdict(header::IF_MODIFIED_SINCE, THAT_SECOND), Verdict::NotModified);
         assert_eq!(verdict(header::IF_MODIFIED_SINCE, EARLIER), Verdict::Send);
         assert_eq!(verdict(header::IF_MODIFIED_SINCE, "yesterday"), Verdict::Send);
@@ -198,8 +203,8 @@ mod tests {
     #[test]
     fn a_range_is_meant_for_the_very_bytes() {
         let (soon, late) = (WRITTEN.plus(Duration::from_millis(300)), WRITTEN.plus(Duration::from_secs(100)));
-        let is_meant = |value, now| is_range_meant(&headers(header::IF_RANGE, value), "x", WRITTEN, now);
-        assert!(is_range_meant(&HeaderMap::new(), "x", WRITTEN, soon));
+        let is_meant = |value, now| if_range_matches(&headers(header::IF_RANGE, value), "x", WRITTEN, now);
+        assert!(if_range_matches(&HeaderMap::new(), "x", WRITTEN, soon));
         assert!(is_meant("\"x\"", soon));
         assert!(is_meant(THAT_SECOND, late));
         assert!(!is_meant(THAT_SECOND, soon), "another write may come in that second");

@@ -21,7 +21,7 @@ use super::{error::ApiError, response::InFlightBodies};
 pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// Maximum length of an id accepted from another gateway.
-const MAX_ID_LENGTH: usize = 64;
+const MAX_REQUEST_ID_LENGTH: usize = 64;
 
 /// Request for an operation.
 #[derive(Debug)]
@@ -35,7 +35,7 @@ pub struct Request<'a> {
 }
 
 /// Returns the body of a request as a stream of bytes. Any failure means that the client has gone: the server cuts off
-/// stalled bodies. Counted in `in_flight` until it is dropped.
+/// stalled bodies. RateLimitKey in `in_flight` until it is dropped.
 pub fn byte_stream<B>(body: B, in_flight: &InFlightBodies) -> ByteStream
 where
     B: Body<Data = Bytes> + Send + 'static,
@@ -55,7 +55,7 @@ where
 }
 
 /// Returns a body that fails with [`BodyError::TooLarge`] if it is longer than `limit`.
-pub fn limited(body: ByteStream, limit: u64) -> ByteStream {
+pub fn limit_length(body: ByteStream, limit: u64) -> ByteStream {
     if body.length().is_some_and(|length| length <= limit) {
         return body;
     }
@@ -70,10 +70,10 @@ pub fn limited(body: ByteStream, limit: u64) -> ByteStream {
 }
 
 /// Returns the id that the forwarding gateway gave the request, if there is one.
-pub fn given_id(headers: &HeaderMap) -> Option<HeaderValue> {
+pub fn forwarded_request_id(headers: &HeaderMap) -> Option<HeaderValue> {
     let is_plain = |id: &&HeaderValue| {
         let bytes = id.as_bytes();
-        (1..=MAX_ID_LENGTH).contains(&bytes.len())
+        (1..=MAX_REQUEST_ID_LENGTH).contains(&bytes.len())
             && bytes.iter().all(|byte| byte.is_ascii_alphanumeric() || *byte == b'-')
     };
     headers.get(REQUEST_ID).filter(|_| headers.contains_key(FORWARDED)).filter(is_plain).cloned()
@@ -160,21 +160,21 @@ impl<'a> Query<'a> {
         })
     }
 
-    /// Returns an integer parameter from 0 to `most`; a larger one is rejected.
-    pub fn number(&self, name: &str, most: u64) -> Result<Option<u64>, ApiError> {
-        match self.whole_number(name)? {
-            Some(number) if number > most => Err(invalid(name, &format!("it must be a whole number from 0 to {most}"))),
+    /// Returns an integer parameter from 0 to `max`; a larger one is rejected.
+    pub fn number(&self, name: &str, max: u64) -> Result<Option<u64>, ApiError> {
+        match self.integer(name)? {
+            Some(number) if number > max => Err(invalid(name, &format!("it must be a whole number from 0 to {max}"))),
             number => Ok(number),
         }
     }
 
-    /// Returns an integer parameter from 0 on, capped at `most`.
-    pub fn lowered(&self, name: &str, most: u64) -> Result<Option<u64>, ApiError> {
-        Ok(self.whole_number(name)?.map(|number| number.min(most)))
+    /// Returns an integer parameter from 0 on, capped at `max`.
+    pub fn capped_number(&self, name: &str, max: u64) -> Result<Option<u64>, ApiError> {
+        Ok(self.integer(name)?.map(|number| number.min(max)))
     }
 
     /// Returns an integer from 0 on; an overflow becomes the maximum. Callers bound it.
-    fn whole_number(&self, name: &str) -> Result<Option<u64>, ApiError> {
+    fn integer(&self, name: &str) -> Result<Option<u64>, ApiError> {
         let Some(text) = self.text(name) else { return Ok(None) };
         let text = text.trim();
         if text.is_empty() || !text.bytes().all(|byte| byte.is_ascii_digit()) {
@@ -183,26 +183,26 @@ impl<'a> Query<'a> {
         Ok(Some(text.parse().unwrap_or(u64::MAX)))
     }
 
-    /// Returns the `limit` of a page, capped at `most`; 0 counts as absent.
-    pub fn limit(&self, most: usize) -> Result<usize, ApiError> {
-        self.limit_or(most, most)
+    /// Returns the `limit` of a page, capped at `max`; 0 counts as absent.
+    pub fn limit(&self, max: usize) -> Result<usize, ApiError> {
+        self.limit_or(max, max)
     }
 
-    /// Returns the same with the default `usual`.
-    pub fn limit_or(&self, usual: usize, most: usize) -> Result<usize, ApiError> {
-        let limit = self.lowered("limit", most as u64)?.and_then(|limit| usize::try_from(limit).ok());
-        Ok(limit.filter(|limit| *limit > 0).unwrap_or(usual))
+    /// Returns the same with the default `default`.
+    pub fn limit_or(&self, default: usize, max: usize) -> Result<usize, ApiError> {
+        let limit = self.capped_number("limit", max as u64)?.and_then(|limit| usize::try_from(limit).ok());
+        Ok(limit.filter(|limit| *limit > 0).unwrap_or(default))
     }
 
     /// Returns the `offset` of a page, 0 by default, capped above the length of any list.
     pub fn offset(&self) -> Result<usize, ApiError> {
-        let offset = self.lowered("offset", MAX_OFFSET)?.unwrap_or(0);
+        let offset = self.capped_number("offset", MAX_OFFSET)?.unwrap_or(0);
         Ok(usize::try_from(offset).unwrap_or(usize::MAX))
     }
 
-    /// Reads `offset`, `limit` and `desc`: a page of at most `most` accounts or tokens.
-    pub fn page(&self, most: usize) -> Result<PageQuery, ApiError> {
-        let (offset, limit) = (self.offset()?, self.limit(most)?);
+    /// Reads `offset`, `limit` and `desc`: a page of at max `max` accounts or tokens.
+    pub fn page(&self, max: usize) -> Result<PageQuery, ApiError> {
+        let (offset, limit) = (self.offset()?, self.limit(max)?);
         Ok(PageQuery { offset, limit, descending: self.flag("desc") })
     }
 }
@@ -248,7 +248,7 @@ mod tests {
             let text = format!("n={text}");
             let query = Query::new(Some(&text));
             assert_eq!(
-                (query.number("n", 60).ok(), query.lowered("n", 60).ok()),
+                (query.number("n", 60).ok(), query.capped_number("n", 60).ok()),
                 (refused.map(Some), Some(Some(lowered)))
             );
         }

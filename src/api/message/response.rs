@@ -32,12 +32,12 @@ pub struct ResponseBody(Content);
 #[derive(Debug)]
 enum Content {
     Whole(Option<Bytes>),
-    Stream { stream: ByteStream, remaining: Option<u64>, sent: Option<Sent> },
+    Stream { stream: ByteStream, remaining: Option<u64>, sent: Option<Tracked> },
 }
 
 /// Response in progress, for logging.
 #[derive(Debug)]
-struct Sent {
+struct Tracked {
     request_id: HeaderValue,
     _guard: InFlightGuard,
 }
@@ -72,11 +72,11 @@ impl ResponseBody {
     }
 
     /// Sets the request id under which a failure to send it is logged. Counts the body until it is sent.
-    pub fn name(&mut self, id: &HeaderValue, in_flight: &InFlightBodies) {
+    pub fn track(&mut self, id: &HeaderValue, in_flight: &InFlightBodies) {
         match &mut self.0 {
             Content::Whole(_) => {}
             Content::Stream { sent, .. } => {
-                *sent = Some(Sent { request_id: id.clone(), _guard: in_flight.down() });
+                *sent = Some(Tracked { request_id: id.clone(), _guard: in_flight.down() });
             }
         }
     }

@@ -60,7 +60,7 @@ struct UsageObject {
 }
 
 /// Dispatches a call on accounts, tokens or the clock.
-pub async fn run(
+pub async fn dispatch(
     context: &Context,
     grant: &AccountGrant,
     caller: &Caller,
@@ -101,11 +101,11 @@ async fn create(
     caller: &Caller,
     request: Request<'_>,
 ) -> Result<Response<ResponseBody>, ApiError> {
-    let body = json_body::object(context, request, grant, &["username", "generalAccess"]).await?;
+    let body = json_body::read_object(context, request, grant, &["username", "generalAccess"]).await?;
     let username = body.get("username").and_then(Value::as_str).unwrap_or_default().parse()?;
-    let general_access = access_in(&body)?.unwrap_or_default();
+    let general_access = parse_access(&body)?.unwrap_or_default();
     let user = context.users.create(NewUser { username, general_access }).await?;
-    audit::note(caller, audit::Action::UserCreate, &state_of(&user));
+    audit::log(caller, audit::Action::UserCreate, &audit_details(&user));
     Ok(show(StatusCode::CREATED, &user))
 }
 
@@ -118,7 +118,7 @@ async fn update(
 ) -> Result<Response<ResponseBody>, ApiError> {
     let user = context.user(user).await?;
     let keep_links = request.query.flag("keepLinks");
-    let body = json_body::object(context, request, grant, &["isDisabled", "generalAccess", "quota"]).await?;
+    let body = json_body::read_object(context, request, grant, &["isDisabled", "generalAccess", "quota"]).await?;
     let is_disabled = match body.get("isDisabled") {
         None => None,
         Some(Value::Bool(is_disabled)) => Some(*is_disabled),
@@ -129,39 +129,40 @@ async fn update(
             ));
         }
     };
-    let update = UserUpdate { general_access: access_in(&body)?, is_disabled, keep_links, quota: quota_in(&body)? };
+    let update =
+        UserUpdate { general_access: parse_access(&body)?, is_disabled, keep_links, quota: parse_quota(&body)? };
     let changed = context.users.update(&user, update).await?;
-    audit::note(caller, audit::Action::UserUpdate, &state_of(&changed));
+    audit::log(caller, audit::Action::UserUpdate, &audit_details(&changed));
     let links_revoked = match is_disabled {
-        Some(true) => Some(changed.has_links_to_end && end_links(context, caller, &changed).await? > 0),
+        Some(true) => Some(changed.has_links_to_end && revoke_links(context, caller, &changed).await? > 0),
         Some(false) | None => None,
     };
     Ok(response::json(StatusCode::OK, &Data { data: AccountObject { links_revoked, ..object(&changed) } }))
 }
 
 /// Returns the fields of an account in the audit log.
-fn state_of(user: &User) -> audit::Change<'_> {
-    audit::Change {
+fn audit_details(user: &User) -> audit::Details<'_> {
+    audit::Details {
         user: Some(&user.username),
         general_access: Some(user.general_access.as_str()),
         disabled: Some(user.is_disabled),
         quota: user.quota,
-        ..audit::Change::default()
+        ..audit::Details::default()
     }
 }
 
 /// Revokes the links to all stores of others to which a disabled user could write; returns the number of those stores.
 /// First every gateway must know that the user is disabled: one that does not would still show the user the new secret.
-async fn end_links(context: &Context, caller: &Caller, user: &User) -> Result<usize, ApiError> {
+async fn revoke_links(context: &Context, caller: &Caller, user: &User) -> Result<usize, ApiError> {
     context.users.known_everywhere().await;
     let ended = context.shared.end_links(&user.id).await?;
     context.users.links_are_ended(user).await?;
-    let change = audit::Change { user: Some(&user.username), stores: Some(ended), ..audit::Change::default() };
-    audit::note(caller, audit::Action::UserRevokeLinks, &change);
+    let details = audit::Details { user: Some(&user.username), stores: Some(ended), ..audit::Details::default() };
+    audit::log(caller, audit::Action::UserRevokeLinks, &details);
     Ok(ended)
 }
 
-fn access_in(body: &Map<String, Value>) -> Result<Option<AccountAccess>, ApiError> {
+fn parse_access(body: &Map<String, Value>) -> Result<Option<AccountAccess>, ApiError> {
     match body.get("generalAccess") {
         None => Ok(None),
         Some(value) => serde_json::from_value(value.clone()).map(Some).map_err(|_| {
@@ -175,7 +176,7 @@ fn access_in(body: &Map<String, Value>) -> Result<Option<AccountAccess>, ApiErro
 }
 
 /// Returns the `quota` of a body: the limits to change, with `null` for those to reset to the configured ones.
-fn quota_in(body: &Map<String, Value>) -> Result<QuotaUpdate, ApiError> {
+fn parse_quota(body: &Map<String, Value>) -> Result<QuotaUpdate, ApiError> {
     let invalid = |what: &str| ApiError::bad_request("invalid-value", format!("Invalid value provided: {what}"));
     let mut update = QuotaUpdate::default();
     let members = match body.get("quota") {
@@ -196,7 +197,7 @@ fn quota_in(body: &Map<String, Value>) -> Result<QuotaUpdate, ApiError> {
         };
         *member = match value {
             Value::Null => Patch::Clear,
-            limit => Patch::Set(json_body::whole_number(&format!("quota.{name}"), limit, 0..=MAX_QUOTA)?),
+            limit => Patch::Set(json_body::parse_integer(&format!("quota.{name}"), limit, 0..=MAX_QUOTA)?),
         };
     }
     Ok(update)

@@ -42,10 +42,10 @@ use super::records;
 const CHUNK_BYTES: usize = 64 * 1024;
 
 /// Compression level of each entry, the fastest: many records are compressed already.
-const LEVEL: i64 = 1;
+const COMPRESSION_LEVEL: i64 = 1;
 
 /// Maximum number of records that a request can name.
-const MAX_CHOSEN: usize = 1000;
+const MAX_SELECTED_KEYS: usize = 1000;
 
 /// InFlightBodies all records of a store, those of a collection or with a prefix, or those that `keys` names.
 pub async fn download(
@@ -57,7 +57,7 @@ pub async fn download(
     let store = Arc::clone(grant.store());
     let mut archive = Archive::new(context, store, query);
     match request.query.text("keys") {
-        Some(keys) => archive.choose(&keys)?,
+        Some(keys) => archive.select(&keys)?,
         // List the first page now: an error of the request must be an error response, not half a file.
         None => archive.list().await?,
     }
@@ -125,14 +125,14 @@ impl Archive {
 
     /// Selects the records of these comma-separated keys only. Records that do not exist are skipped, as are those that
     /// are deleted meanwhile.
-    fn choose(&mut self, keys: &str) -> Result<(), ApiError> {
+    fn select(&mut self, keys: &str) -> Result<(), ApiError> {
         let mut seen = HashSet::new();
         for key in keys.split(',').filter(|key| seen.insert(*key)) {
             let key: RecordKey = key.parse()?;
             self.keys.push_back(ListedKey { key: key.as_str().to_owned(), size: 0 });
         }
-        if self.keys.len() > MAX_CHOSEN {
-            let message = format!("Invalid value of parameter keys: it can name at most {MAX_CHOSEN} records");
+        if self.keys.len() > MAX_SELECTED_KEYS {
+            let message = format!("Invalid value of parameter keys: it can name at most {MAX_SELECTED_KEYS} records");
             return Err(ApiError::bad_request("invalid-parameter", message));
         }
         self.is_listed = true;
@@ -156,9 +156,9 @@ impl Archive {
             Err(BodyError::Malformed(problem)) if current.entry.is_decoded => {
                 return self.begin(current.key, Some(&problem)).await;
             }
-            Err(error) => return self.leave_out(current.key, error),
+            Err(error) => return self.skip_damaged(current.key, error),
         };
-        if !current.entry.takes(chunk.len()).await {
+        if !current.entry.accepts(chunk.len()).await {
             return self.begin(current.key, Some("it is longer than 4 GiB when it is decoded")).await;
         }
         self.writer.as_mut().ok_or(BodyError::Aborted)?.write_all(&chunk).map_err(broken)?;
@@ -172,22 +172,22 @@ impl Archive {
         let object = match self.records.get(&self.store, &key, None).await {
             Ok(object) => object,
             Err(kv::Error::RecordNotFound) => return Ok(()),
-            Err(kv::Error::Corrupt(cause)) => return self.leave_out(key, broken(storage::Error::Corrupt(cause))),
+            Err(kv::Error::Corrupt(cause)) => return self.skip_damaged(key, broken(storage::Error::Corrupt(cause))),
             Err(error) => return Err(broken(error)),
         };
         let written = object.meta.last_modified;
         let entry = match problem {
-            None => Entry::of_record(&key, object, &self.memory).await,
+            None => Entry::for_record(&key, object, &self.memory).await,
             Some(problem) => Ok(Entry::as_stored(&key, object, problem)),
         };
         match entry {
             Ok(entry) => self.start(key, entry, Some(written)),
-            Err(error) => self.leave_out(key, error),
+            Err(error) => self.skip_damaged(key, error),
         }
     }
 
     /// Skips a record that is damaged in its store, and notes that in the file. Any other failure ends the file.
-    fn leave_out(&mut self, key: RecordKey, error: BodyError) -> Result<(), BodyError> {
+    fn skip_damaged(&mut self, key: RecordKey, error: BodyError) -> Result<(), BodyError> {
         match error {
             BodyError::Storage(cause) if is_damage(&cause) => {
                 tracing::error!(%key, cause = &*cause as &dyn std::error::Error, "a record is damaged");
@@ -201,7 +201,7 @@ impl Archive {
     fn start(&mut self, key: RecordKey, entry: Entry, written: Option<Timestamp>) -> Result<(), BodyError> {
         let options = FullFileOptions::default()
             .compression_method(CompressionMethod::Deflated)
-            .compression_level(Some(LEVEL))
+            .compression_level(Some(COMPRESSION_LEVEL))
             .large_file(entry.is_large)
             .last_modified_time(written.map(dos_time).unwrap_or_default())
             .with_file_comment(entry.comment.as_str());
@@ -226,14 +226,14 @@ fn is_damage(cause: &storage::BoxError) -> bool {
 /// Converts a moment to the format of ZIP files: in UTC, to two seconds, from 1980 on.
 fn dos_time(moment: Timestamp) -> DateTime {
     let civil = jiff::Timestamp::from_millisecond(moment.as_millis()).map(|moment| moment.to_zoned(TimeZone::UTC));
-    let told = civil.ok().and_then(|civil| {
+    let date = civil.ok().and_then(|civil| {
         let year = u16::try_from(civil.year()).ok()?;
         let part = |part: i8| u8::try_from(part).ok();
         let (month, day) = (part(civil.month())?, part(civil.day())?);
         let (hour, minute, second) = (part(civil.hour())?, part(civil.minute())?, part(civil.second())?);
         DateTime::from_date_and_time(year, month, day, hour, minute, second).ok()
     });
-    told.unwrap_or_default()
+    date.unwrap_or_default()
 }
 
 fn broken(cause: impl Into<crate::storage::BoxError>) -> BodyError {
@@ -270,13 +270,13 @@ const AS_STORED: &str = "as-stored";
 const UNREADABLE: &str = "unreadable";
 
 /// Maximum size of an encoded record that is held in memory, to be decoded once before its entry begins.
-pub(super) const MAX_EXAMINED: u64 = 4 * 1024 * 1024;
+pub(super) const MAX_BUFFERED_BYTES: u64 = 4 * 1024 * 1024;
 
 /// Maximum number of bytes decoded only as a check: half a second's work.
-const MAX_DECODED: usize = 256 * 1024 * 1024;
+const MAX_CHECKED_BYTES: usize = 256 * 1024 * 1024;
 
 /// Number of bytes after which a task that never waits yields.
-const TURN_BYTES: usize = 1024 * 1024;
+const YIELD_BYTES: usize = 1024 * 1024;
 
 /// Minimum length that needs 64 bits in an entry.
 const ZIP64_LENGTH: u64 = u32::MAX as u64;
@@ -294,29 +294,29 @@ pub(super) struct Entry {
     /// True if its body is decoded, which may fail.
     pub is_decoded: bool,
     written: u64,
-    since_turn: usize,
+    since_yield: usize,
 }
 
 impl Entry {
     fn new(name: String, comment: String, body: ByteStream) -> Self {
-        Self { name, comment, body, is_large: false, is_decoded: false, written: 0, since_turn: 0 }
+        Self { name, comment, body, is_large: false, is_decoded: false, written: 0, since_yield: 0 }
     }
 
     /// Returns the entry of a record. A record with a content coding is decoded. A small one is decoded in memory
     /// first, so that one whose coding is wrong is added as stored.
-    pub async fn of_record(key: &RecordKey, object: Object, memory: &Arc<MemoryBudget>) -> Result<Self, BodyError> {
+    pub async fn for_record(key: &RecordKey, object: Object, memory: &Arc<MemoryBudget>) -> Result<Self, BodyError> {
         let Object { meta, body, .. } = object;
         let name = content::file_name(key.as_str()).to_owned();
         let Some(coding) = coding_of(meta.attributes.content_encoding.as_deref()) else {
             return Ok(Self { is_large: meta.size >= ZIP64_LENGTH, ..Self::new(name, String::new(), body) });
         };
         let lease = memory.lease();
-        if meta.size > MAX_EXAMINED {
+        if meta.size > MAX_BUFFERED_BYTES {
             let decoded = coding.decode(body, lease);
             return Ok(Self { is_large: true, is_decoded: true, ..Self::new(name, String::new(), decoded) });
         }
-        let stored = lease.gather(body, MAX_EXAMINED).await?;
-        let problem = problem_with(coding, ByteStream::from(stored.clone()), lease.clone()).await?;
+        let stored = lease.gather(body, MAX_BUFFERED_BYTES).await?;
+        let problem = decode_problem(coding, ByteStream::from(stored.clone()), lease.clone()).await?;
         lease.shrink_to(stored.len() as u64);
         let stored = ByteStream::from(stored);
         if let Some(problem) = problem {
@@ -345,9 +345,9 @@ impl Entry {
 
     /// Counts bytes that are about to be written. Returns whether the entry has room for them. Yields from time to
     /// time.
-    pub async fn takes(&mut self, bytes: usize) -> bool {
+    pub async fn accepts(&mut self, bytes: usize) -> bool {
         self.written += bytes as u64;
-        give_way(&mut self.since_turn, bytes).await;
+        yield_if_due(&mut self.since_yield, bytes).await;
         self.is_large || self.written < ZIP64_LENGTH
     }
 }
@@ -357,16 +357,16 @@ fn coding_of(content_encoding: Option<&str>) -> Option<ContentCoding> {
 }
 
 /// Decodes a body only as a check, and returns the problem if decoding fails.
-async fn problem_with(coding: ContentCoding, body: ByteStream, lease: Lease) -> Result<Option<String>, BodyError> {
-    let (mut decoded, mut length, mut since_turn) = (coding.decode(body, lease), 0, 0);
+async fn decode_problem(coding: ContentCoding, body: ByteStream, lease: Lease) -> Result<Option<String>, BodyError> {
+    let (mut decoded, mut length, mut since_yield) = (coding.decode(body, lease), 0, 0);
     while let Some(chunk) = decoded.next().await {
         match chunk {
             Ok(chunk) => {
                 length += chunk.len();
-                if length > MAX_DECODED {
+                if length > MAX_CHECKED_BYTES {
                     break;
                 }
-                give_way(&mut since_turn, chunk.len()).await;
+                yield_if_due(&mut since_yield, chunk.len()).await;
             }
             Err(BodyError::Malformed(problem)) => return Ok(Some(problem)),
             Err(error) => return Err(error),
@@ -376,10 +376,10 @@ async fn problem_with(coding: ContentCoding, body: ByteStream, lease: Lease) -> 
 }
 
 /// Yields once per that many bytes: data in memory never waits by itself.
-async fn give_way(since_turn: &mut usize, bytes: usize) {
-    *since_turn += bytes;
-    if *since_turn >= TURN_BYTES {
-        *since_turn = 0;
+async fn yield_if_due(since_yield: &mut usize, bytes: usize) {
+    *since_yield += bytes;
+    if *since_yield >= YIELD_BYTES {
+        *since_yield = 0;
         tokio::task::yield_now().await;
     }
 }
@@ -390,8 +390,8 @@ mod tests {
 
     #[test]
     fn a_date_is_told_in_utc_and_one_that_cannot_be_is_the_earliest() {
-        let told = dos_time(Timestamp::from_millis(1_767_225_661_999));
-        assert_eq!(told.to_string(), "2026-01-01 00:01:00");
+        let date = dos_time(Timestamp::from_millis(1_767_225_661_999));
+        assert_eq!(date.to_string(), "2026-01-01 00:01:00");
         assert_eq!(dos_time(Timestamp::from_millis(0)), DateTime::default());
     }
 
@@ -399,8 +399,8 @@ mod tests {
     async fn an_entry_whose_lengths_have_32_bits_ends_before_they_need_more() {
         for is_large in [false, true] {
             let mut entry = Entry { is_large, ..Entry::new(String::new(), String::new(), ByteStream::empty()) };
-            assert!(entry.takes(u32::MAX as usize - 1).await);
-            assert_eq!(entry.takes(1).await, is_large);
+            assert!(entry.accepts(u32::MAX as usize - 1).await);
+            assert_eq!(entry.accepts(1).await, is_large);
         }
     }
 }

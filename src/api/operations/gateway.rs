@@ -31,7 +31,7 @@ pub async fn merge_usage(
     grant: &AccountGrant,
     request: Request<'_>,
 ) -> Result<Response<ResponseBody>, ApiError> {
-    let mut body = json_body::object(context, request, grant, &["stores"]).await?;
+    let mut body = json_body::read_object(context, request, grant, &["stores"]).await?;
     let stores = body.remove("stores").unwrap_or(Value::Null);
     let stores: Vec<StoreUsage> = serde_json::from_value(stores)
         .map_err(|error| ApiError::bad_request("invalid-input", format!("Invalid counters of stores' use: {error}")))?;
@@ -45,7 +45,7 @@ pub async fn extend_expiry(
     grant: &AccountGrant,
     request: Request<'_>,
 ) -> Result<Response<ResponseBody>, ApiError> {
-    let body = json_body::object(context, request, grant, &["store"]).await?;
+    let body = json_body::read_object(context, request, grant, &["store"]).await?;
     let id: Option<StoreId> = body.get("store").and_then(Value::as_str).and_then(|id| id.parse().ok());
     let id = id.ok_or_else(|| ApiError::bad_request("invalid-input", "The body names no store"))?;
     context.catalog.extend_expiry(id).await?;
@@ -84,16 +84,16 @@ pub fn clock_state(context: &Context) -> Response<ResponseBody> {
 pub async fn accept_clock(context: &Context, caller: &Caller) -> Result<Response<ResponseBody>, ApiError> {
     context.clock_records.accept().await?;
     let (time, _) = context.clock_records.guard().times();
-    let change = audit::Change { time: Some(time), ..audit::Change::default() };
-    audit::note(caller, audit::Action::ClockAccept, &change);
+    let details = audit::Details { time: Some(time), ..audit::Details::default() };
+    audit::log(caller, audit::Action::ClockAccept, &details);
     Ok(clock_state(context))
 }
 
 /// Returns the description, or 304 to a client that has it.
 pub fn description(headers: &HeaderMap) -> Response<ResponseBody> {
     let Description { bytes, etag } = Description::get();
-    let is_it = |tag: &Tag<'_>| tag.is_any() || tag.of_record() == etag;
-    let has_it = preconditions::tags(headers, &header::IF_NONE_MATCH).is_some_and(|tags| tags.iter().any(is_it));
+    let is_it = |tag: &Tag<'_>| tag.is_any() || tag.record_etag() == etag;
+    let has_it = preconditions::etags(headers, &header::IF_NONE_MATCH).is_some_and(|tags| tags.iter().any(is_it));
     let mut response = response::empty(if has_it { StatusCode::NOT_MODIFIED } else { StatusCode::OK });
     if !has_it {
         *response.body_mut() = bytes.clone().into();

@@ -12,7 +12,7 @@ use crate::{
         message::{
             content,
             error::ApiError,
-            request::{Request, limited},
+            request::{Request, limit_length},
         },
     },
     auth::Admitted,
@@ -21,7 +21,7 @@ use crate::{
 };
 
 /// Maximum number of bytes parsed on a serving thread: some 100 microseconds of work.
-const MAX_PARSED_BYTES_HERE: usize = 64 * 1024;
+const MAX_INLINE_PARSE_BYTES: usize = 64 * 1024;
 
 /// Maximum memory of the kept members of a body: more than the largest schema needs.
 const MAX_MEMBERS_BYTES: u64 = 32 << 20;
@@ -49,7 +49,7 @@ impl DerefMut for JsonObject {
 
 /// Reads the object in the body of a request, for an admitted caller; without members if the body is empty. Keeps only
 /// the members in `names`.
-pub async fn object(
+pub async fn read_object(
     context: &Context,
     request: Request<'_>,
     admitted: &impl Admitted,
@@ -57,13 +57,13 @@ pub async fn object(
 ) -> Result<JsonObject, ApiError> {
     let limit = request.body.max_json_bytes();
     let lease = context.memory.lease();
-    let members = read(request.headers, request.body.open(admitted), limit, names, &lease).await?;
+    let members = read_members(request.headers, request.body.open(admitted), limit, names, &lease).await?;
     Ok(members.map_or_else(JsonObject::default, |members| JsonObject { members, _lease: Some(lease) }))
 }
 
 /// Reads the object in a body of at most `limit` bytes; `None` if the body is empty, whatever its media type: for no
 /// body the JavaScript client sends a form's type, and the Rust client none. `lease` holds its memory.
-pub async fn read(
+pub async fn read_members(
     headers: &HeaderMap,
     body: ByteStream,
     limit: u64,
@@ -75,7 +75,7 @@ pub async fn read(
     let (body, actual) = match coding {
         // Larger than any encoding of a body within the limit, and an end to a body that grows without ever decoding to
         // much.
-        Some(coding) => (coding.decode(limited(body, 2 * limit), lease.clone()), None),
+        Some(coding) => (coding.decode(limit_length(body, 2 * limit), lease.clone()), None),
         None => (body, announced),
     };
     let bytes = lease.gather(body, limit).await.map_err(|error| match error {
@@ -91,18 +91,18 @@ pub async fn read(
         return Ok(None);
     }
     let measured = bytes.clone();
-    let cost = beside_serving(bytes.len(), move || kv::members_cost(&measured, names)).await?;
+    let cost = off_serving_thread(bytes.len(), move || kv::members_cost(&measured, names)).await?;
     if cost > MAX_MEMBERS_BYTES {
         return Err(ApiError::request_too_large(limit, None));
     }
     lease.grow(cost).await?;
-    let members = beside_serving(bytes.len(), move || kv::members(&bytes, names)).await?;
+    let members = off_serving_thread(bytes.len(), move || kv::members(&bytes, names)).await?;
     lease.shrink_to(cost);
     Ok(Some(members))
 }
 
 /// Returns the integer value of `member`, within its bounds; the error names both.
-pub fn whole_number(member: &str, value: &Value, bounds: RangeInclusive<u64>) -> Result<u64, ApiError> {
+pub fn parse_integer(member: &str, value: &Value, bounds: RangeInclusive<u64>) -> Result<u64, ApiError> {
     value.as_u64().filter(|number| bounds.contains(number)).ok_or_else(|| {
         let (least, most) = bounds.into_inner();
         let message = format!("Invalid value provided: {member} must be a whole number from {least} to {most}");
@@ -111,11 +111,11 @@ pub fn whole_number(member: &str, value: &Value, bounds: RangeInclusive<u64>) ->
 }
 
 /// Runs `parse`, on a blocking thread if there are many bytes to parse.
-async fn beside_serving<T: Send + 'static>(
+async fn off_serving_thread<T: Send + 'static>(
     length: usize,
     parse: impl FnOnce() -> serde_json::Result<T> + Send + 'static,
 ) -> Result<T, ApiError> {
-    let parsed = if length <= MAX_PARSED_BYTES_HERE {
+    let parsed = if length <= MAX_INLINE_PARSE_BYTES {
         parse()
     } else {
         spawn_blocking(parse).await.map_err(ApiError::internal)?
@@ -146,16 +146,17 @@ mod tests {
     async fn numbers(count: usize, lease: &Lease) -> Result<Map<String, Value>, StatusCode> {
         let text = format!("{{\"list\":[{}1]}}", "1,".repeat(count - 1));
         let body = ByteStream::from(Bytes::from(text));
-        let read = read(&HeaderMap::new(), body, 9 << 20, &["list"], lease).await;
+        let read = read_members(&HeaderMap::new(), body, 9 << 20, &["list"], lease).await;
         read.map(Option::unwrap_or_default).map_err(|error| error.status())
     }
 
     #[tokio::test]
     async fn what_many_bytes_say_is_found_out_beside_the_serving_threads() {
         let here = thread::current().id();
-        let thread = async |length| beside_serving(length, || Ok(thread::current().id())).await.expect("it is parsed");
-        assert_eq!(thread(MAX_PARSED_BYTES_HERE).await, here);
-        assert_ne!(thread(MAX_PARSED_BYTES_HERE + 1).await, here);
+        let thread =
+            async |length| off_serving_thread(length, || Ok(thread::current().id())).await.expect("it is parsed");
+        assert_eq!(thread(MAX_INLINE_PARSE_BYTES).await, here);
+        assert_ne!(thread(MAX_INLINE_PARSE_BYTES + 1).await, here);
     }
 
     #[tokio::test]
@@ -175,7 +176,10 @@ mod tests {
         headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
         let refused = async |members: usize| {
             let chunks = stream::iter((0..members).map(|_| Ok(Bytes::from_static(&EMPTY_MEMBER))));
-            read(&headers, ByteStream::new(None, chunks), LIMIT, &[], &lease()).await.err().map(|error| error.status())
+            read_members(&headers, ByteStream::new(None, chunks), LIMIT, &[], &lease())
+                .await
+                .err()
+                .map(|error| error.status())
         };
         assert_eq!(refused(10).await, None);
         assert_eq!(refused(1000).await, Some(StatusCode::PAYLOAD_TOO_LARGE));

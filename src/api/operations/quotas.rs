@@ -10,7 +10,7 @@ use crate::{
 };
 
 /// Checks whether a user may have one more store.
-pub async fn admit_store(context: &Context, user: &User) -> Result<(), ApiError> {
+pub async fn check_store_quota(context: &Context, user: &User) -> Result<(), ApiError> {
     let Some(limit) = user.quota.or(context.config.quota).stores else { return Ok(()) };
     let stores = context.catalog.count(user.id).await? as u64;
     if stores < limit {
@@ -20,7 +20,7 @@ pub async fn admit_store(context: &Context, user: &User) -> Result<(), ApiError>
 }
 
 /// Checks whether a record of `length` bytes, if known, may be written into the store of `grant`.
-pub async fn admit_record(
+pub async fn check_record_quota(
     context: &Context,
     grant: &Grant,
     key: &RecordKey,
@@ -34,13 +34,13 @@ pub async fn admit_record(
     let contents = grant.store().document.contents;
     let (records, bytes) = contents.map_or((0, 0), |contents| (contents.records, contents.bytes));
     let of_store = format!("Key-value Store {id}");
-    has_room(&of_store, "bytes", bytes, length, quota.store_bytes)?;
-    let mut is_full = has_room(&of_store, "records", records, None, quota.store_records);
+    check_limit(&of_store, "bytes", bytes, length, quota.store_bytes)?;
+    let mut is_full = check_limit(&of_store, "records", records, None, quota.store_records);
     if quota.bytes.is_some() || quota.records.is_some() {
         let usage = context.catalog.usage(owner.id).await?;
         let of_user = format!("User {}", owner.username);
-        has_room(&of_user, "bytes", usage.bytes, length, quota.bytes)?;
-        is_full = is_full.and(has_room(&of_user, "records", usage.records, None, quota.records));
+        check_limit(&of_user, "bytes", usage.bytes, length, quota.bytes)?;
+        is_full = is_full.and(check_limit(&of_user, "records", usage.records, None, quota.records));
     }
     let Err(full) = is_full else { return Ok(()) };
     // Overwriting adds no record.
@@ -52,7 +52,7 @@ pub async fn admit_record(
 }
 
 /// Checks that `whose` usage is below the limit, if there is one, and that `added` alone does not exceed it.
-fn has_room(whose: &str, things: &str, has: u64, added: Option<u64>, limit: Option<u64>) -> Result<(), ApiError> {
+fn check_limit(whose: &str, things: &str, has: u64, added: Option<u64>, limit: Option<u64>) -> Result<(), ApiError> {
     match limit {
         Some(limit) if has >= limit => {
             Err(ApiError::quota_exceeded(format!("{whose} has {has} {things}, of at most {limit}")))

@@ -11,11 +11,11 @@ use crate::{
     api::{
         context::Context,
         message::{
-            browser_policy::{self, Opening},
+            browser_policy::{self, Disposition},
             content,
             error::ApiError,
             preconditions::{self, Tag, Verdict},
-            request::{Query, Request, limited},
+            request::{Query, Request, limit_length},
             response::{self, ResponseBody},
         },
     },
@@ -29,7 +29,7 @@ use super::{
     responses::{Data, KeyItem, KeyList},
 };
 
-/// Returns a record, or the requested part of it: one object call, unless the part cannot be sent. Only the record
+/// Returns a record, or the requested part of it: one object call, unless the part cannot be upload. Only the record
 /// itself tells whether it must be decoded, and whether it is still the version of which the client has other parts.
 pub async fn get(
     context: &Context,
@@ -43,37 +43,37 @@ pub async fn get(
         Err(kv::Error::RangeNotSatisfiable { .. }) => (read(None).await?, false),
         read => (read?, range.is_some()),
     };
-    let coding = Coding::of(&object.meta, request.headers);
+    let coding = Coding::for_client(&object.meta, request.headers);
     match verdict(request.headers, &object.meta, coding) {
         Verdict::Failed => return Err(ApiError::precondition_failed()),
         Verdict::NotModified => {
             let mut response = response::empty(StatusCode::NOT_MODIFIED);
-            describe_version(response.headers_mut(), &object.meta, coding);
+            set_version_headers(response.headers_mut(), &object.meta, coding);
             return Ok(response);
         }
         Verdict::Send => {}
     }
-    match range.filter(|_| is_range_meant(context, &object.meta, coding, request.headers)) {
-        Some(_) if is_part => Ok(part(object, coding, key, request)),
+    match range.filter(|_| may_send_range(context, &object.meta, coding, request.headers)) {
+        Some(_) if is_part => Ok(partial_response(object, coding, key, request)),
         Some(range) if range.resolve(object.meta.size).is_none() => {
             Err(ApiError::range_not_satisfiable(object.meta.size))
         }
-        None if is_part => whole(context, read(None).await?, key, request).await,
-        Some(_) | None => whole(context, object, key, request).await,
+        None if is_part => full_response(context, read(None).await?, key, request).await,
+        Some(_) | None => full_response(context, object, key, request).await,
     }
 }
 
 /// Returns a whole record.
-async fn whole(
+async fn full_response(
     context: &Context,
     object: Object,
     key: &RecordKey,
     request: &Request<'_>,
 ) -> Result<Response<ResponseBody>, ApiError> {
     let Object { meta, body, .. } = object;
-    let coding = Coding::of(&meta, request.headers);
+    let coding = Coding::for_client(&meta, request.headers);
     let mut response = response::empty(StatusCode::OK);
-    describe(response.headers_mut(), &meta, coding, key, request);
+    set_record_headers(response.headers_mut(), &meta, coding, key, request);
     *response.body_mut() = match coding {
         // A record that cannot be decoded must be an error response, not half a body.
         Coding::Decoded(coding) => {
@@ -90,10 +90,10 @@ async fn whole(
 
 /// Returns a part of a record, even if it is the whole record: a client that requests ranges must see that they are
 /// supported.
-fn part(object: Object, coding: Coding, key: &RecordKey, request: &Request<'_>) -> Response<ResponseBody> {
+fn partial_response(object: Object, coding: Coding, key: &RecordKey, request: &Request<'_>) -> Response<ResponseBody> {
     let Object { meta, range, body } = object;
     let mut response = response::empty(StatusCode::PARTIAL_CONTENT);
-    describe(response.headers_mut(), &meta, coding, key, request);
+    set_record_headers(response.headers_mut(), &meta, coding, key, request);
     let content_range = format!("bytes {}-{}/{}", range.start, range.end.saturating_sub(1), meta.size);
     insert(response.headers_mut(), header::CONTENT_RANGE, content_range);
     *response.body_mut() = body.into();
@@ -108,18 +108,18 @@ pub async fn head(
     request: &Request<'_>,
 ) -> Result<Response<ResponseBody>, ApiError> {
     let meta = context.records.head(grant.store(), key).await?;
-    let coding = Coding::of(&meta, request.headers);
+    let coding = Coding::for_client(&meta, request.headers);
     let mut response = response::empty(StatusCode::OK);
     match verdict(request.headers, &meta, coding) {
         Verdict::Failed => return Err(ApiError::precondition_failed()),
         Verdict::NotModified => {
             *response.status_mut() = StatusCode::NOT_MODIFIED;
-            describe_version(response.headers_mut(), &meta, coding);
+            set_version_headers(response.headers_mut(), &meta, coding);
             return Ok(response);
         }
         Verdict::Send => {}
     }
-    describe(response.headers_mut(), &meta, coding, key, request);
+    set_record_headers(response.headers_mut(), &meta, coding, key, request);
     if !coding.is_decoded() {
         response.headers_mut().insert(header::CONTENT_LENGTH, meta.size.into());
     }
@@ -138,7 +138,7 @@ enum Coding {
 }
 
 impl Coding {
-    fn of(meta: &ObjectMeta, headers: &HeaderMap) -> Self {
+    fn for_client(meta: &ObjectMeta, headers: &HeaderMap) -> Self {
         let Some(stored) = &meta.attributes.content_encoding else { return Self::None };
         match ContentCoding::parse(stored) {
             Some(coding) if !content::accepts(headers, coding) => Self::Decoded(coding),
@@ -152,18 +152,18 @@ impl Coding {
     }
 }
 
-/// Returns whether the requested part of the record may be sent.
-fn is_range_meant(context: &Context, meta: &ObjectMeta, coding: Coding, headers: &HeaderMap) -> bool {
+/// Returns whether the requested part of the record may be upload.
+fn may_send_range(context: &Context, meta: &ObjectMeta, coding: Coding, headers: &HeaderMap) -> bool {
     !coding.is_decoded()
-        && preconditions::is_range_meant(headers, meta.etag.as_str(), meta.last_modified, context.clock.now())
+        && preconditions::if_range_matches(headers, meta.etag.as_str(), meta.last_modified, context.clock.now())
 }
 
 fn verdict(headers: &HeaderMap, meta: &ObjectMeta, coding: Coding) -> Verdict {
-    preconditions::verdict(headers, meta.etag.as_str(), coding.is_decoded(), meta.last_modified)
+    preconditions::evaluate(headers, meta.etag.as_str(), coding.is_decoded(), meta.last_modified)
 }
 
 /// Sets the headers that identify the record's version.
-fn describe_version(headers: &mut HeaderMap, meta: &ObjectMeta, coding: Coding) {
+fn set_version_headers(headers: &mut HeaderMap, meta: &ObjectMeta, coding: Coding) {
     insert(headers, header::ETAG, preconditions::entity_tag(meta.etag.as_str(), coding.is_decoded()));
     insert(headers, header::LAST_MODIFIED, httpdate::fmt_http_date(meta.last_modified.into()));
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("private, no-cache"));
@@ -172,16 +172,22 @@ fn describe_version(headers: &mut HeaderMap, meta: &ObjectMeta, coding: Coding) 
     }
 }
 
-fn describe(headers: &mut HeaderMap, meta: &ObjectMeta, coding: Coding, key: &RecordKey, request: &Request<'_>) {
-    describe_version(headers, meta, coding);
+fn set_record_headers(
+    headers: &mut HeaderMap,
+    meta: &ObjectMeta,
+    coding: Coding,
+    key: &RecordKey,
+    request: &Request<'_>,
+) {
+    set_version_headers(headers, meta, coding);
     let content_type = &meta.attributes.content_type;
     insert(headers, header::CONTENT_TYPE, content_type.clone());
-    let opening = match (request.query.flag("attachment"), request.query.flag("blockRemoteContent")) {
-        (true, _) => Opening::Kept,
-        (false, true) => Opening::ShownAlone,
-        (false, false) => Opening::Shown,
+    let disposition = match (request.query.flag("attachment"), request.query.flag("blockRemoteContent")) {
+        (true, _) => Disposition::Attachment,
+        (false, true) => Disposition::InlineIsolated,
+        (false, false) => Disposition::Inline,
     };
-    browser_policy::guard(headers, content_type, key.as_str(), opening);
+    browser_policy::add_sandbox_headers(headers, content_type, key.as_str(), disposition);
     match (coding, &meta.attributes.content_encoding) {
         (Coding::AsStored, Some(stored)) => insert(headers, header::CONTENT_ENCODING, stored.clone()),
         (Coding::None | Coding::AsStored | Coding::Decoded(_), _) => {}
@@ -205,13 +211,13 @@ pub async fn put(
     request: Request<'_>,
 ) -> Result<Response<ResponseBody>, ApiError> {
     let length = request.body.announced_length();
-    let sent = Sent { headers: request.headers, length, body: request.body.open(grant) };
-    put_sent(context, grant, key, sent).await
+    let upload = Upload { headers: request.headers, length, body: request.body.open(grant) };
+    put_upload(context, grant, key, upload).await
 }
 
 /// Content that a client sends to be stored.
 #[derive(Debug)]
-pub struct Sent<'a> {
+pub struct Upload<'a> {
     /// The header fields about it.
     pub headers: &'a HeaderMap,
     /// Its announced length in bytes, if there is one.
@@ -221,22 +227,22 @@ pub struct Sent<'a> {
 }
 
 /// Writes a record from an open body.
-pub async fn put_sent(
+pub async fn put_upload(
     context: &Context,
     grant: &Grant,
     key: &RecordKey,
-    sent: Sent<'_>,
+    upload: Upload<'_>,
 ) -> Result<Response<ResponseBody>, ApiError> {
     let limit = context.config.max_record_bytes;
-    if sent.length.is_some_and(|length| length > limit) {
+    if upload.length.is_some_and(|length| length > limit) {
         return Err(ApiError::record_too_large(limit));
     }
-    let content_coding = content::content_coding(sent.headers)?;
-    let content_type = content::content_type(sent.headers)?;
-    quotas::admit_record(context, grant, key, sent.length).await?;
-    let precondition = precondition(context, grant, key, sent.headers).await?;
+    let content_coding = content::content_coding(upload.headers)?;
+    let content_type = content::content_type(upload.headers)?;
+    quotas::check_record_quota(context, grant, key, upload.length).await?;
+    let precondition = precondition(context, grant, key, upload.headers).await?;
     let attributes = RecordAttributes { content_type, content_coding };
-    let body = limited(sent.body, limit);
+    let body = limit_length(upload.body, limit);
     let written = context.records.put(grant.store(), key, body, attributes, precondition).await?;
 
     let mut response = Response::new(ResponseBody::from(Bytes::from_static(b"{}")));
@@ -278,16 +284,18 @@ async fn precondition(
     key: &RecordKey,
     headers: &HeaderMap,
 ) -> Result<Precondition, ApiError> {
-    let named = preconditions::tags(headers, &header::IF_MATCH);
-    match (preconditions::tags(headers, &header::IF_NONE_MATCH).as_deref(), named.as_deref()) {
-        (None, None) => match preconditions::date(headers, &header::IF_UNMODIFIED_SINCE) {
+    let named = preconditions::etags(headers, &header::IF_MATCH);
+    match (preconditions::etags(headers, &header::IF_NONE_MATCH).as_deref(), named.as_deref()) {
+        (None, None) => match preconditions::date_header(headers, &header::IF_UNMODIFIED_SINCE) {
             None => Ok(Precondition::None),
-            Some(date) => unmodified(current(context, grant, key).await?, date),
+            Some(date) => if_unmodified(head_if_exists(context, grant, key).await?, date),
         },
-        (None, Some([tag])) if !tag.is_any() && !tag.is_weak() => Ok(Precondition::IfMatch(ETag::new(tag.of_record()))),
+        (None, Some([tag])) if !tag.is_any() && !tag.is_weak() => {
+            Ok(Precondition::IfMatch(ETag::new(tag.record_etag())))
+        }
         (None, Some(tags)) => {
-            let current = current(context, grant, key).await?.ok_or_else(ApiError::precondition_failed)?;
-            let is_current = |tag: &Tag<'_>| !tag.is_weak() && tag.of_record() == current.etag.as_str();
+            let current = head_if_exists(context, grant, key).await?.ok_or_else(ApiError::precondition_failed)?;
+            let is_current = |tag: &Tag<'_>| !tag.is_weak() && tag.record_etag() == current.etag.as_str();
             let is_named = tags.iter().any(|tag| tag.is_any() || is_current(tag));
             is_named.then_some(Precondition::IfMatch(current.etag.clone())).ok_or_else(ApiError::precondition_failed)
         }
@@ -300,15 +308,15 @@ async fn precondition(
 }
 
 /// Returns the precondition for `If-Unmodified-Since`; it holds for a record that does not exist.
-fn unmodified(current: Option<ObjectMeta>, date: i64) -> Result<Precondition, ApiError> {
+fn if_unmodified(current: Option<ObjectMeta>, date: i64) -> Result<Precondition, ApiError> {
     match current {
         None => Ok(Precondition::IfAbsent),
-        Some(meta) if preconditions::seconds(meta.last_modified) <= date => Ok(Precondition::IfMatch(meta.etag)),
+        Some(meta) if preconditions::whole_seconds(meta.last_modified) <= date => Ok(Precondition::IfMatch(meta.etag)),
         Some(_) => Err(ApiError::precondition_failed()),
     }
 }
 
-async fn current(context: &Context, grant: &Grant, key: &RecordKey) -> Result<Option<ObjectMeta>, ApiError> {
+async fn head_if_exists(context: &Context, grant: &Grant, key: &RecordKey) -> Result<Option<ObjectMeta>, ApiError> {
     match context.records.head(grant.store(), key).await {
         Ok(meta) => Ok(Some(meta)),
         Err(kv::Error::RecordNotFound) => Ok(None),

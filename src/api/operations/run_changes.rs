@@ -10,7 +10,7 @@ use crate::{
         message::{error::ApiError, request::Request, response::ResponseBody},
         routing::{
             run_routes::{RunCall, RunSource},
-            store_routes::address,
+            store_routes::parse_address,
         },
     },
     auth::{AccountsError, Caller, Denied, RunGrant, Session},
@@ -24,7 +24,7 @@ use super::{json_body, run_environment, runs, stores, usage};
 const MAX_MESSAGE_LENGTH: usize = 10_000;
 
 /// Performs the call on `run`, the run of `grant`.
-pub async fn run(
+pub async fn dispatch(
     context: &Context,
     grant: &RunGrant,
     run: Run,
@@ -35,17 +35,17 @@ pub async fn run(
     match call {
         RunCall::GetRun => runs::get(context, run, caller, &request).await,
         RunCall::GetLog => Err(no_log(&request)),
-        RunCall::GetUsage => Ok(usage::of_run(context, grant)),
+        RunCall::GetUsage => Ok(usage::run(context, grant)),
         RunCall::UpdateRun => update(context, grant, &run, caller, request).await,
         RunCall::Abort => abort(context, grant, caller, &request).await,
         RunCall::Metamorph => metamorph(context, grant, &run, caller, request).await,
         RunCall::Finish => finish(context, grant, caller, request).await,
-        RunCall::Beat => Ok(runs::show(StatusCode::OK, &context.runs.beat(&grant.run().id).await?)),
-        RunCall::Enter => run_environment::enter(context, grant, caller, request).await,
-        RunCall::Restart => Err(ApiError::unserved(
+        RunCall::Heartbeat => Ok(runs::run_response(StatusCode::OK, &context.runs.beat(&grant.run().id).await?)),
+        RunCall::CreateEnvironment => run_environment::create(context, grant, caller, request).await,
+        RunCall::Restart => Err(ApiError::not_served(
             "it starts no programs, neither again: the program that runs the Actor can make another run",
         )),
-        RunCall::Charge => Err(ApiError::unserved("it charges no fees")),
+        RunCall::Charge => Err(ApiError::not_served("it charges no fees")),
     }
 }
 
@@ -55,7 +55,7 @@ fn no_log(request: &Request<'_>) -> ApiError {
     if request.query.flag("stream") {
         ApiError::not_found("Log was not found")
     } else {
-        ApiError::unserved("it keeps no logs of runs")
+        ApiError::not_served("it keeps no logs of runs")
     }
 }
 
@@ -68,16 +68,16 @@ async fn update(
     request: Request<'_>,
 ) -> Result<Response<ResponseBody>, ApiError> {
     let body =
-        json_body::object(context, request, grant, &["statusMessage", "isStatusMessageTerminal", "generalAccess"])
+        json_body::read_object(context, request, grant, &["statusMessage", "isStatusMessageTerminal", "generalAccess"])
             .await?;
     let update = RunUpdate {
-        status_message: message_in(&body)?,
-        is_status_message_terminal: flag_in(&body, "isStatusMessageTerminal")?,
-        general_access: stores::access_in(&body)?,
+        status_message: parse_message(&body)?,
+        is_status_message_terminal: parse_flag(&body, "isStatusMessageTerminal")?,
+        general_access: stores::parse_access(&body)?,
     };
     if let Some(general_access) = update.general_access {
         if !grant.may_manage() {
-            return Err(ApiError::denied_run(Denied::Insufficient));
+            return Err(ApiError::run_denied(Denied::Insufficient));
         }
         let of_store = StoreUpdate { general_access: Some(general_access), ..StoreUpdate::default() };
         match context.catalog.update(run.store, of_store).await {
@@ -85,15 +85,15 @@ async fn update(
             Err(error) => return Err(error.into()),
         }
         let general_access = Some(general_access.as_str());
-        let change = audit::Change { run: Some(&run.id), general_access, ..audit::Change::default() };
-        audit::note(caller, audit::Action::RunUpdate, &change);
+        let details = audit::Details { run: Some(&run.id), general_access, ..audit::Details::default() };
+        audit::log(caller, audit::Action::RunUpdate, &details);
     }
     let (now, step) = (context.clock.now(), context.runs.beat_step());
     let changed = context.runs.update(&run.id, |run| {
         let is_seen = run.seen(now, step);
         Ok(run.apply(&update) || is_seen)
     });
-    Ok(runs::show(StatusCode::OK, &changed.await?))
+    Ok(runs::run_response(StatusCode::OK, &changed.await?))
 }
 
 async fn abort(
@@ -102,16 +102,16 @@ async fn abort(
     caller: &Caller,
     request: &Request<'_>,
 ) -> Result<Response<ResponseBody>, ApiError> {
-    let wait = runs::wait_in(request)?;
+    let wait = runs::parse_wait(request)?;
     if request.query.flag("gracefully") {
-        return Err(ApiError::unserved("a run is told to abort at once, and not gracefully"));
+        return Err(ApiError::not_served("a run is told to abort at once, and not gracefully"));
     }
     let run = context.runs.abort(&grant.run().id).await?;
-    let change = audit::Change { run: Some(&run.id), status: Some(run.status.as_str()), ..audit::Change::default() };
-    audit::note(caller, audit::Action::RunAbort, &change);
-    let run = runs::finished(context, run, caller, wait).await?;
+    let details = audit::Details { run: Some(&run.id), status: Some(run.status.as_str()), ..audit::Details::default() };
+    audit::log(caller, audit::Action::RunAbort, &details);
+    let run = runs::wait_for_end(context, run, caller, wait).await?;
     revoke_tokens(context, &run, caller).await?;
-    Ok(runs::show(StatusCode::OK, &run))
+    Ok(runs::run_response(StatusCode::OK, &run))
 }
 
 /// Stores the input of the run's next actor. The launcher starts that actor: `larder run` does, if it can.
@@ -127,7 +127,7 @@ async fn metamorph(
         return Err(ApiError::bad_request("invalid-request", "The parameter targetActorId is missing"));
     };
     let build = request.query.text("build").unwrap_or_else(|| run.settings.build.clone().into()).into_owned();
-    let source = RunSource { kind: ActorKind::Actor, address: address(&target) };
+    let source = RunSource { kind: ActorKind::Actor, address: parse_address(&target) };
     let owner = runs::owner(context, run).await?;
     let actor_id = runs::actor_id(context, &owner, &source).await?;
     let store = context.catalog.resolve(&StoreLocator::Id(run.store)).await?;
@@ -141,7 +141,7 @@ async fn metamorph(
     let build_id = build_id(&actor_id, &build);
     let metamorph = Metamorph { created_at: context.clock.now(), actor_id, build_id, input_key };
     let changed = context.runs.update(id, |run| run.become_other(metamorph.clone())).await?;
-    Ok(runs::show(StatusCode::OK, &changed))
+    Ok(runs::run_response(StatusCode::OK, &changed))
 }
 
 /// Records the end of a run, from `{"exitCode": 3}` or `{"status": "ABORTED"}`, or both. Idempotent.
@@ -151,7 +151,7 @@ async fn finish(
     caller: &Caller,
     request: Request<'_>,
 ) -> Result<Response<ResponseBody>, ApiError> {
-    let body = json_body::object(context, request, grant, &["exitCode", "status"]).await?;
+    let body = json_body::read_object(context, request, grant, &["exitCode", "status"]).await?;
     let exit_code = match body.get("exitCode") {
         None | Some(Value::Null) => None,
         Some(code) => {
@@ -171,10 +171,10 @@ async fn finish(
     };
     let now = context.clock.now();
     let run = context.runs.update(&grant.run().id, |run| Ok(run.finish(outcome, exit_code, now))).await?;
-    let change = audit::Change { run: Some(&run.id), status: Some(run.status.as_str()), ..audit::Change::default() };
-    audit::note(caller, audit::Action::RunFinish, &change);
+    let details = audit::Details { run: Some(&run.id), status: Some(run.status.as_str()), ..audit::Details::default() };
+    audit::log(caller, audit::Action::RunFinish, &details);
     revoke_tokens(context, &run, caller).await?;
-    Ok(runs::show(StatusCode::OK, &run))
+    Ok(runs::run_response(StatusCode::OK, &run))
 }
 
 /// Revokes the tokens of a finished run. The response follows only after they are revoked: if a revocation fails, the
@@ -195,7 +195,7 @@ async fn revoke_tokens(context: &Context, run: &Run, caller: &Caller) -> Result<
     Ok(())
 }
 
-fn message_in(body: &Map<String, Value>) -> Result<Patch<String>, ApiError> {
+fn parse_message(body: &Map<String, Value>) -> Result<Patch<String>, ApiError> {
     match body.get("statusMessage") {
         None => Ok(Patch::Keep),
         Some(Value::Null) => Ok(Patch::Clear),
@@ -204,7 +204,7 @@ fn message_in(body: &Map<String, Value>) -> Result<Patch<String>, ApiError> {
     }
 }
 
-fn flag_in(body: &Map<String, Value>, member: &str) -> Result<Option<bool>, ApiError> {
+fn parse_flag(body: &Map<String, Value>, member: &str) -> Result<Option<bool>, ApiError> {
     match body.get(member) {
         None | Some(Value::Null) => Ok(None),
         Some(Value::Bool(flag)) => Ok(Some(*flag)),

@@ -40,26 +40,26 @@ struct Entry<'a> {
 /// Creates a token for a run, which ends with it: for its store, its dataset and its request queue, and with
 /// `{"openStores": true}` for the stores that the run creates and its owner's named stores. `{"apiBaseUrl": origin}` is
 /// the address of this server for the program, if not the public URL.
-pub async fn enter(
+pub async fn create(
     context: &Context,
     grant: &RunGrant,
     caller: &Caller,
     request: Request<'_>,
 ) -> Result<Response<ResponseBody>, ApiError> {
-    let body = json_body::object(context, request, grant, &["openStores", "apiBaseUrl"]).await?;
-    let opens = opens_in(&body)?;
-    let origin = origin_in(&body)?.unwrap_or(context.links.origin());
+    let body = json_body::read_object(context, request, grant, &["openStores", "apiBaseUrl"]).await?;
+    let opens = parse_opens(&body)?;
+    let origin = parse_origin(&body)?.unwrap_or(context.links.origin());
     // The run first: its end revokes the tokens that it lists, whether or not they were created.
-    let (run, id) = announce_token(context, &grant.run().id).await?;
+    let (run, id) = register_token(context, &grant.run().id).await?;
     let owner = runs::owner(context, &run).await?;
     let name = Some(format!("run {}", run.id));
     let scope = Scope::of_run(run.store, &run.dataset, &run.request_queue, opens);
     let new = NewToken { id: Some(id), name, expires_at: None, scope: Some(scope), run: Some(run.id) };
     let (kept, token) = context.tokens.create(&owner, new).await?;
-    revoke_if_over(context, &run.id, &kept).await?;
+    revoke_if_finished(context, &run.id, &kept).await?;
     let (user, id, run_id) = (Some(&owner.username), Some(&kept.id), Some(&run.id));
-    let change = audit::Change { user, token: id, run: run_id, ..audit::Change::default() };
-    audit::note(caller, audit::Action::TokenCreate, &change);
+    let details = audit::Details { user, token: id, run: run_id, ..audit::Details::default() };
+    audit::log(caller, audit::Action::TokenCreate, &details);
     let environment = variables(&run, &token, origin, context.links.origin());
     let entry = Entry { run: RunObject::new(&run), token_id: kept.id, environment };
     Ok(response::json(StatusCode::CREATED, &Data { data: entry }))
@@ -67,7 +67,7 @@ pub async fn enter(
 
 /// Records in a run that a token is about to be created for it, so that the end of the run revokes the token. Returns
 /// the run, and the token's future id.
-pub async fn announce_token(context: &Context, run: &RunId) -> Result<(Run, TokenId), ApiError> {
+pub async fn register_token(context: &Context, run: &RunId) -> Result<(Run, TokenId), ApiError> {
     let id = context.tokens.new_id();
     let (now, step) = (context.clock.now(), context.runs.beat_step());
     let announced = context.runs.update(run, |run| {
@@ -80,7 +80,7 @@ pub async fn announce_token(context: &Context, run: &RunId) -> Result<(Run, Toke
 
 /// Reads a run again, after a token was created that the end of the run may have missed. If the run is over, revokes
 /// the token, which was never shown.
-pub async fn revoke_if_over(context: &Context, run: &RunId, token: &KeptToken) -> Result<(), ApiError> {
+pub async fn revoke_if_finished(context: &Context, run: &RunId, token: &KeptToken) -> Result<(), ApiError> {
     match context.runs.get(run).await {
         Ok(run) if !run.status.is_terminal() => return Ok(()),
         Ok(_) | Err(RunsError::NotFound) => {}
@@ -94,7 +94,7 @@ pub async fn revoke_if_over(context: &Context, run: &RunId, token: &KeptToken) -
 
 /// Returns whether the token may open other stores. An invalid value is rejected: a token with fewer rights than meant
 /// fails later.
-fn opens_in(body: &Map<String, Value>) -> Result<bool, ApiError> {
+fn parse_opens(body: &Map<String, Value>) -> Result<bool, ApiError> {
     match body.get("openStores") {
         None | Some(Value::Null) => Ok(false),
         Some(Value::Bool(opens)) => Ok(*opens),
@@ -105,7 +105,7 @@ fn opens_in(body: &Map<String, Value>) -> Result<bool, ApiError> {
     }
 }
 
-fn origin_in(body: &Map<String, Value>) -> Result<Option<&str>, ApiError> {
+fn parse_origin(body: &Map<String, Value>) -> Result<Option<&str>, ApiError> {
     match body.get("apiBaseUrl") {
         None | Some(Value::Null) => Ok(None),
         Some(Value::String(origin)) if origin.len() <= MAX_ORIGIN_LENGTH && origin.starts_with("http") => {

@@ -9,14 +9,14 @@ use crate::{
     api::{
         audit,
         context::Context,
-        limits::rate_limits::Counted,
+        limits::rate_limits::RateLimitKey,
         message::{
             error::ApiError,
             request::{Query, Request},
             response::{self, ResponseBody},
         },
         routing::{
-            run_routes::{RunChoice, RunSource},
+            run_routes::{RunAddress, RunSource},
             store_routes::StoreAddress,
         },
     },
@@ -33,40 +33,40 @@ use crate::{
 
 use super::{
     quotas,
-    records::{self, Sent},
+    records::{self, Upload},
     responses::{Data, RunList, RunObject},
 };
 
 /// Maximum wait for the end of a run: the platform's minute.
-const LONGEST_WAIT: Duration = Duration::from_mins(1);
+const MAX_WAIT: Duration = Duration::from_mins(1);
 
 /// Maximum wait of a request that another gateway forwarded, which has a shorter timeout.
-const LONGEST_FORWARDED_WAIT: Duration = Duration::from_secs(20);
+const MAX_FORWARDED_WAIT: Duration = Duration::from_secs(20);
 
 /// Maximum number of runs on a page.
 const MAX_RUNS: usize = 1000;
 
 /// Default build.
-const USUAL_BUILD: &str = "latest";
+const DEFAULT_BUILD: &str = "latest";
 
 /// Maximum length of a build's name.
 const MAX_BUILD_LENGTH: usize = 100;
 
 /// Default memory of a run in MiB, and its bounds: the platform's.
-const USUAL_MEMORY: u32 = 1024;
-const ANY_MEMORY: std::ops::RangeInclusive<u32> = 128..=32_768;
+const DEFAULT_MEMORY_MIB: u32 = 1024;
+const MEMORY_MIB_RANGE: std::ops::RangeInclusive<u32> = 128..=32_768;
 
 /// Maximum time limit of a run: 366 days.
-const LONGEST_TIMEOUT_SECS: u64 = 366 * 24 * 60 * 60;
+const MAX_TIMEOUT_SECS: u64 = 366 * 24 * 60 * 60;
 
 /// Key of the record with a run's input.
-const INPUT: &str = "INPUT";
+const INPUT_KEY: &str = "INPUT";
 
 /// Returns the addressed run with the permission to do `action` with it.
-pub async fn granted(
+pub async fn authorize_call(
     context: &Context,
     caller: &Caller,
-    choice: &RunChoice,
+    choice: &RunAddress,
     action: RunAction,
     query: &Query<'_>,
 ) -> Result<(Run, RunGrant), ApiError> {
@@ -80,20 +80,20 @@ pub async fn granted(
         creator: run.creator,
         general_access: run.general_access,
     };
-    let grant = authorize_run(caller, action, facts, &owner).map_err(ApiError::denied_run)?;
+    let grant = authorize_run(caller, action, facts, &owner).map_err(ApiError::run_denied)?;
     Ok((run, grant))
 }
 
 /// Finds the addressed run.
-pub async fn find(context: &Context, caller: &Caller, choice: &RunChoice, query: &Query<'_>) -> Result<Run, ApiError> {
+pub async fn find(context: &Context, caller: &Caller, choice: &RunAddress, query: &Query<'_>) -> Result<Run, ApiError> {
     match choice {
-        RunChoice::Id(id) => {
+        RunAddress::Id(id) => {
             let id = id.parse().map_err(|_| ApiError::from(crate::runs::RunsError::NotFound))?;
             Ok(context.runs.get(&id).await?)
         }
-        RunChoice::Last(source) => {
+        RunAddress::Last(source) => {
             let user = caller.user().ok_or(Denied::TokenRequired)?;
-            let filter = filter_in(query)?;
+            let filter = parse_filter(query)?;
             let actor = actor_id(context, user, source).await?;
             let of = RunsOf { owner: user.id, actor: Some((source.kind, actor)) };
             Ok(context.runs.last(&of, &filter).await?)
@@ -134,18 +134,18 @@ pub async fn get(
     caller: &Caller,
     request: &Request<'_>,
 ) -> Result<Response<ResponseBody>, ApiError> {
-    let wait = wait_in(request)?;
-    Ok(show(StatusCode::OK, &finished(context, run, caller, wait).await?))
+    let wait = parse_wait(request)?;
+    Ok(run_response(StatusCode::OK, &wait_for_end(context, run, caller, wait).await?))
 }
 
 /// Returns `run`, which was just read, after the requested wait for its end. Limits the number of such waits per
 /// caller.
-pub async fn finished(context: &Context, run: Run, caller: &Caller, wait: Duration) -> Result<Run, ApiError> {
+pub async fn wait_for_end(context: &Context, run: Run, caller: &Caller, wait: Duration) -> Result<Run, ApiError> {
     if wait.is_zero() || run.status.is_terminal() {
         return Ok(run);
     }
-    let counted = caller.user().map_or(Counted::Address(context.ip), |user| Counted::User(user.id));
-    let _waiting = context.config.rates.wait(counted)?;
+    let counted = caller.user().map_or(RateLimitKey::Address(context.ip), |user| RateLimitKey::User(user.id));
+    let _waiting = context.config.rates.start_wait(counted)?;
     Ok(context.runs.finished(run, wait).await?)
 }
 
@@ -158,7 +158,7 @@ pub async fn list(
 ) -> Result<Response<ResponseBody>, ApiError> {
     let account = authorize_account(caller, AccountAction::ListStores)?;
     let query = &request.query;
-    let (filter, desc) = (filter_in(query)?, query.flag("desc"));
+    let (filter, desc) = (parse_filter(query)?, query.flag("desc"));
     let (offset, limit) = (query.offset()?, query.limit(MAX_RUNS)?);
     let actor = match &source {
         None => None,
@@ -179,9 +179,12 @@ pub async fn start(
 ) -> Result<Response<ResponseBody>, ApiError> {
     let account = authorize_account(caller, AccountAction::CreateStore)?;
     let actor = actor_id(context, account.user(), source).await?;
-    let (settings, origin, wait) =
-        (settings_in(&request.query)?, origin_in(&request.query)?.unwrap_or(RunOrigin::Api), wait_in(&request)?);
-    quotas::admit_store(context, account.user()).await?;
+    let (settings, origin, wait) = (
+        parse_settings(&request.query)?,
+        parse_origin(&request.query)?.unwrap_or(RunOrigin::Api),
+        parse_wait(&request)?,
+    );
+    quotas::check_store_quota(context, account.user()).await?;
     let elsewhere = match &context.upstream {
         Some(upstream) => Some(upstream.create_for_run().await?),
         None => None,
@@ -190,7 +193,7 @@ pub async fn start(
     let (owner_id, new) = account.creation(NewStore { creator: Some(actor_run), ..NewStore::default() });
     let creator = new.creator_token_id;
     let store = context.catalog.create(owner_id, new).await?.store;
-    if let Err(error) = put_input(context, caller, &store, INPUT, request).await {
+    if let Err(error) = put_input(context, caller, &store, INPUT_KEY, request).await {
         // A store without its run is of no use; if this fails, the store expires.
         let _ = context.catalog.delete(store.document.id).await;
         return Err(error);
@@ -200,10 +203,10 @@ pub async fn start(
     let new =
         NewRun { actor_run, owner_id, task, creator, origin, settings, build_id, store: store.document.id, elsewhere };
     let run = context.runs.create(new, &store).await?;
-    let change = audit::Change { run: Some(&run.id), actor: Some(actor.as_str()), ..audit::Change::default() };
-    audit::note(caller, audit::Action::RunCreate, &change);
-    let run = finished(context, run, caller, wait).await?;
-    let mut response = show(StatusCode::CREATED, &run);
+    let details = audit::Details { run: Some(&run.id), actor: Some(actor.as_str()), ..audit::Details::default() };
+    audit::log(caller, audit::Action::RunCreate, &details);
+    let run = wait_for_end(context, run, caller, wait).await?;
+    let mut response = run_response(StatusCode::CREATED, &run);
     let location = HeaderValue::try_from(context.links.run(&run.id)).ok();
     response.headers_mut().extend(location.map(|link| (header::LOCATION, link)));
     Ok(response)
@@ -228,23 +231,23 @@ pub async fn put_input(
     let about_body = [header::CONTENT_TYPE, header::CONTENT_ENCODING];
     let about_body = about_body.iter().filter_map(|name| Some((name.clone(), headers.get(name)?.clone())));
     let headers: HeaderMap = about_body.collect();
-    let sent = Sent { headers: &headers, length, body };
-    records::put_sent(context, &grant, &key, sent).await.map(drop)
+    let upload = Upload { headers: &headers, length, body };
+    records::put_upload(context, &grant, &key, upload).await.map(drop)
 }
 
 /// Returns the response with a run.
-pub fn show(status: StatusCode, run: &Run) -> Response<ResponseBody> {
+pub fn run_response(status: StatusCode, run: &Run) -> Response<ResponseBody> {
     response::json(status, &Data { data: RunObject::new(run) })
 }
 
 /// Returns the requested wait for the end of the run.
-pub fn wait_in(request: &Request<'_>) -> Result<Duration, ApiError> {
-    let longest = if request.headers.contains_key(FORWARDED) { LONGEST_FORWARDED_WAIT } else { LONGEST_WAIT };
-    Ok(Duration::from_secs(request.query.lowered("waitForFinish", longest.as_secs())?.unwrap_or(0)))
+pub fn parse_wait(request: &Request<'_>) -> Result<Duration, ApiError> {
+    let longest = if request.headers.contains_key(FORWARDED) { MAX_FORWARDED_WAIT } else { MAX_WAIT };
+    Ok(Duration::from_secs(request.query.capped_number("waitForFinish", longest.as_secs())?.unwrap_or(0)))
 }
 
 /// Returns the filter of runs in a query.
-fn filter_in(query: &Query<'_>) -> Result<RunFilter, ApiError> {
+fn parse_filter(query: &Query<'_>) -> Result<RunFilter, ApiError> {
     let invalid = || ApiError::bad_request("invalid-request", "Status parameter has an invalid value");
     let statuses = match query.text("status") {
         None => Vec::new(),
@@ -252,12 +255,12 @@ fn filter_in(query: &Query<'_>) -> Result<RunFilter, ApiError> {
             words.split(',').map(|word| RunStatus::parse(word).ok_or_else(invalid)).collect::<Result<_, _>>()?
         }
     };
-    let (started_after, started_before) = (date_in(query, "startedAfter")?, date_in(query, "startedBefore")?);
-    Ok(RunFilter { statuses, origin: origin_in(query)?, started_after, started_before })
+    let (started_after, started_before) = (parse_date(query, "startedAfter")?, parse_date(query, "startedBefore")?);
+    Ok(RunFilter { statuses, origin: parse_origin(query)?, started_after, started_before })
 }
 
 /// Parses an ISO 8601 date; an empty one counts as absent.
-fn date_in(query: &Query<'_>, parameter: &str) -> Result<Option<Timestamp>, ApiError> {
+fn parse_date(query: &Query<'_>, parameter: &str) -> Result<Option<Timestamp>, ApiError> {
     let parse = |text: &str| {
         text.parse().map_err(|_| {
             let message =
@@ -268,28 +271,30 @@ fn date_in(query: &Query<'_>, parameter: &str) -> Result<Option<Timestamp>, ApiE
     query.text(parameter).filter(|text| !text.is_empty()).map(|text| parse(&text)).transpose()
 }
 
-fn origin_in(query: &Query<'_>) -> Result<Option<RunOrigin>, ApiError> {
+fn parse_origin(query: &Query<'_>) -> Result<Option<RunOrigin>, ApiError> {
     let invalid = || ApiError::bad_request("invalid-request", "Origin parameter has an invalid value");
     query.text("origin").map(|word| RunOrigin::parse(&word).ok_or_else(invalid)).transpose()
 }
 
 /// Returns the settings of a new run in a query.
-fn settings_in(query: &Query<'_>) -> Result<RunSettings, ApiError> {
+fn parse_settings(query: &Query<'_>) -> Result<RunSettings, ApiError> {
     let invalid = |message: String| ApiError::bad_request("invalid-parameter", message);
-    let build = query.text("build").unwrap_or_else(|| USUAL_BUILD.into()).into_owned();
+    let build = query.text("build").unwrap_or_else(|| DEFAULT_BUILD.into()).into_owned();
     if build.len() > MAX_BUILD_LENGTH {
         return Err(invalid(format!(
             "Invalid value of parameter build: it can have {MAX_BUILD_LENGTH} characters at most"
         )));
     }
-    let memory_mbytes = match query.lowered("memory", u64::from(u32::MAX))? {
-        None | Some(0) => USUAL_MEMORY,
-        Some(memory) => u32::try_from(memory).ok().filter(|memory| ANY_MEMORY.contains(memory)).ok_or_else(|| {
-            let (least, most) = (ANY_MEMORY.start(), ANY_MEMORY.end());
-            invalid(format!("Invalid value of parameter memory: it must be from {least} to {most} (MiB)"))
-        })?,
+    let memory_mbytes = match query.capped_number("memory", u64::from(u32::MAX))? {
+        None | Some(0) => DEFAULT_MEMORY_MIB,
+        Some(memory) => {
+            u32::try_from(memory).ok().filter(|memory| MEMORY_MIB_RANGE.contains(memory)).ok_or_else(|| {
+                let (least, most) = (MEMORY_MIB_RANGE.start(), MEMORY_MIB_RANGE.end());
+                invalid(format!("Invalid value of parameter memory: it must be from {least} to {most} (MiB)"))
+            })?
+        }
     };
-    let timeout_secs = query.number("timeout", LONGEST_TIMEOUT_SECS)?.unwrap_or(0);
+    let timeout_secs = query.number("timeout", MAX_TIMEOUT_SECS)?.unwrap_or(0);
     // As on the platform, the disk of a run is twice its memory.
     Ok(RunSettings { build, timeout_secs, memory_mbytes, disk_mbytes: 2 * memory_mbytes })
 }

@@ -53,7 +53,7 @@ struct SharedWith {
 
 /// Returns the access rights.
 pub async fn get(context: &Context, grant: &Grant) -> Result<Response<ResponseBody>, ApiError> {
-    show(context, grant.store(), None).await
+    access_response(context, grant.store(), None).await
 }
 
 /// Gives a user a right. Revokes all links to the store if the user thereby loses the right to write, unless
@@ -66,7 +66,7 @@ pub async fn share(
     request: Request<'_>,
 ) -> Result<Response<ResponseBody>, ApiError> {
     let keep_links = request.query.flag("keepLinks");
-    let body = json_body::object(context, request, grant, &["right"]).await?;
+    let body = json_body::read_object(context, request, grant, &["right"]).await?;
     let right: Option<Right> = body.get("right").and_then(|right| serde_json::from_value(right.clone()).ok());
     let right = right.ok_or_else(|| {
         let names = Right::NAMES.join(", ");
@@ -106,7 +106,7 @@ pub async fn rotate_signing_key(
 ) -> Result<Response<ResponseBody>, ApiError> {
     let update = StoreUpdate { rotate_signing_key: true, ..StoreUpdate::default() };
     let store = context.catalog.update(grant.store().document.id, update).await?;
-    note_revoked_links(caller, &store.document.id);
+    log_revoked_links(caller, &store.document.id);
     let grant = grant.renewed(store)?;
     Ok(response::json(StatusCode::OK, &Data { data: StoreObject::new(context, &grant) }))
 }
@@ -121,21 +121,21 @@ async fn change(
     let update = StoreUpdate { share: Some((user.id, right)), keep_links, ..StoreUpdate::default() };
     let store = context.catalog.update(grant.store().document.id, update).await?;
     let (user, id, right) = (Some(&user.username), Some(&store.document.id), Some(right.map_or("none", Right::as_str)));
-    let change = audit::Change { user, store: id, right, ..audit::Change::default() };
-    audit::note(caller, audit::Action::StoreShare, &change);
+    let details = audit::Details { user, store: id, right, ..audit::Details::default() };
+    audit::log(caller, audit::Action::StoreShare, &details);
     let links_revoked = store.document.signing_key_version != grant.store().document.signing_key_version;
     if links_revoked {
-        note_revoked_links(caller, &store.document.id);
+        log_revoked_links(caller, &store.document.id);
     }
-    show(context, &store, Some(links_revoked)).await
+    access_response(context, &store, Some(links_revoked)).await
 }
 
-fn note_revoked_links(caller: &Caller, store: &StoreId) {
-    let change = audit::Change { store: Some(store), ..audit::Change::default() };
-    audit::note(caller, audit::Action::StoreRevokeLinks, &change);
+fn log_revoked_links(caller: &Caller, store: &StoreId) {
+    let details = audit::Details { store: Some(store), ..audit::Details::default() };
+    audit::log(caller, audit::Action::StoreRevokeLinks, &details);
 }
 
-async fn show(
+async fn access_response(
     context: &Context,
     store: &Arc<StoreSnapshot>,
     links_revoked: Option<bool>,
@@ -150,7 +150,7 @@ async fn show(
 }
 
 /// Default lifetime of such a link, and its maximum for callers who may not sign links.
-const VIEW_LINK_LIFETIME: Duration = Duration::from_mins(15);
+const DEFAULT_VIEW_LINK_LIFETIME: Duration = Duration::from_mins(15);
 
 /// Maximum lifetime of a link: that of an unchanged store.
 const MAX_VIEW_LINK_LIFETIME: Duration = Duration::from_hours(366 * 24);
@@ -173,7 +173,7 @@ pub async fn make_view_link(
     grant: &Grant,
     request: Request<'_>,
 ) -> Result<Response<ResponseBody>, ApiError> {
-    let body = json_body::object(context, request, grant, &["key", "lifetimeSecs"]).await?;
+    let body = json_body::read_object(context, request, grant, &["key", "lifetimeSecs"]).await?;
     let key: Option<RecordKey> = match body.get("key") {
         None | Some(Value::Null) => None,
         Some(Value::String(key)) => Some(key.parse()?),
@@ -183,7 +183,7 @@ pub async fn make_view_link(
     };
     let document = &grant.store().document;
     let signing_key = context.secrets.signing_key(&document.id, document.signing_key_version);
-    let longest = if grant.may_write() { MAX_VIEW_LINK_LIFETIME } else { VIEW_LINK_LIFETIME };
+    let longest = if grant.may_write() { MAX_VIEW_LINK_LIFETIME } else { DEFAULT_VIEW_LINK_LIFETIME };
     let expires_at = context.clock.now().plus(lifetime(body.get("lifetimeSecs"), longest)?);
     let (signature, url) = if let Some(key) = &key {
         let signature = signature::view(&signing_key, &document.id, key, expires_at);
@@ -197,9 +197,9 @@ pub async fn make_view_link(
     Ok(response::json(StatusCode::CREATED, &Data { data: ViewLink { url, signature, expires_at } }))
 }
 
-fn lifetime(asked: Option<&Value>, longest: Duration) -> Result<Duration, ApiError> {
-    match asked {
-        None | Some(Value::Null) => Ok(VIEW_LINK_LIFETIME),
-        Some(value) => json_body::whole_number("lifetimeSecs", value, 1..=longest.as_secs()).map(Duration::from_secs),
+fn lifetime(requested: Option<&Value>, longest: Duration) -> Result<Duration, ApiError> {
+    match requested {
+        None | Some(Value::Null) => Ok(DEFAULT_VIEW_LINK_LIFETIME),
+        Some(value) => json_body::parse_integer("lifetimeSecs", value, 1..=longest.as_secs()).map(Duration::from_secs),
     }
 }

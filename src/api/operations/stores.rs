@@ -125,15 +125,16 @@ pub async fn create(
 ) -> Result<Response<ResponseBody>, ApiError> {
     let name = request.query.text("name").map(Cow::into_owned);
     let session = authorize_account(caller, AccountAction::ReadUser)?;
-    let mut body = json_body::object(context, request, &session, &["name", "title", "schema", "retentionDays"]).await?;
+    let mut body =
+        json_body::read_object(context, request, &session, &["name", "title", "schema", "retentionDays"]).await?;
     let name = match name {
         Some(name) => Some(parse_name(&name)?),
-        None => match name_in(&body)? {
+        None => match parse_name_update(&body)? {
             Patch::Set(name) => Some(name),
             Patch::Keep | Patch::Clear => None,
         },
     };
-    let title = match title_in(&body)? {
+    let title = match parse_title(&body)? {
         Patch::Set(title) => Some(title),
         Patch::Keep | Patch::Clear => None,
     };
@@ -141,13 +142,13 @@ pub async fn create(
         None | Some(Value::Null) => None,
         Some(schema) => Some(Schema::parse(schema).map_err(crate::kv::Error::from)?),
     };
-    let retention = match retention_in(&body)? {
+    let retention = match parse_retention(&body)? {
         Patch::Set(retention) => Some(retention),
         Patch::Keep | Patch::Clear => None,
     };
     let user = session.user();
     let admitted = match authorize_account(caller, AccountAction::CreateStore) {
-        Ok(account) => quotas::admit_store(context, user).await.map(|()| account),
+        Ok(account) => quotas::check_store_quota(context, user).await.map(|()| account),
         Err(denied) => Err(denied.into()),
     };
     let account = match (admitted, name.clone()) {
@@ -188,12 +189,13 @@ pub async fn update(
     caller: &Caller,
     request: Request<'_>,
 ) -> Result<Response<ResponseBody>, ApiError> {
-    let body = json_body::object(context, request, grant, &["name", "title", "generalAccess", "retentionDays"]).await?;
+    let body =
+        json_body::read_object(context, request, grant, &["name", "title", "generalAccess", "retentionDays"]).await?;
     let update = StoreUpdate {
-        name: name_in(&body)?,
-        title: title_in(&body)?,
-        general_access: access_in(&body)?,
-        retention: retention_in(&body)?,
+        name: parse_name_update(&body)?,
+        title: parse_title(&body)?,
+        general_access: parse_access(&body)?,
+        retention: parse_retention(&body)?,
         ..StoreUpdate::default()
     };
     if update.general_access.is_some() && !grant.may_manage() {
@@ -208,8 +210,8 @@ pub async fn update(
             Patch::Set(name) => Some(name.as_str()),
         };
         let (id, general_access) = (Some(&store.document.id), access.map(GeneralAccess::as_str));
-        let change = audit::Change { store: id, name, general_access, ..audit::Change::default() };
-        audit::note(caller, audit::Action::StoreUpdate, &change);
+        let details = audit::Details { store: id, name, general_access, ..audit::Details::default() };
+        audit::log(caller, audit::Action::StoreUpdate, &details);
     }
     let grant = grant.renewed(store)?;
     Ok(response::json(StatusCode::OK, &Data { data: StoreObject::new(context, &grant) }))
@@ -218,8 +220,8 @@ pub async fn update(
 /// Deletes a store.
 pub async fn delete(context: &Context, grant: &Grant, caller: &Caller) -> Result<Response<ResponseBody>, ApiError> {
     context.catalog.delete(grant.store().document.id).await?;
-    let change = audit::Change { store: Some(&grant.store().document.id), ..audit::Change::default() };
-    audit::note(caller, audit::Action::StoreDelete, &change);
+    let details = audit::Details { store: Some(&grant.store().document.id), ..audit::Details::default() };
+    audit::log(caller, audit::Action::StoreDelete, &details);
     Ok(response::empty(StatusCode::NO_CONTENT))
 }
 
@@ -240,8 +242,8 @@ fn parse_name(name: &str) -> Result<StoreName, ApiError> {
 }
 
 /// Returns the change of the name in a body.
-fn name_in(body: &Map<String, Value>) -> Result<Patch<StoreName>, ApiError> {
-    Ok(match text_in(body, "name")? {
+fn parse_name_update(body: &Map<String, Value>) -> Result<Patch<StoreName>, ApiError> {
+    Ok(match parse_text(body, "name")? {
         Patch::Keep => Patch::Keep,
         Patch::Clear => Patch::Clear,
         Patch::Set(name) => Patch::Set(parse_name(name)?),
@@ -249,8 +251,8 @@ fn name_in(body: &Map<String, Value>) -> Result<Patch<StoreName>, ApiError> {
 }
 
 /// Returns the change of the title in a body.
-fn title_in(body: &Map<String, Value>) -> Result<Patch<String>, ApiError> {
-    Ok(match text_in(body, "title")? {
+fn parse_title(body: &Map<String, Value>) -> Result<Patch<String>, ApiError> {
+    Ok(match parse_text(body, "title")? {
         Patch::Keep => Patch::Keep,
         Patch::Clear => Patch::Clear,
         Patch::Set(title) if title.chars().count() <= MAX_TITLE_LENGTH => Patch::Set(title.to_owned()),
@@ -262,7 +264,7 @@ fn title_in(body: &Map<String, Value>) -> Result<Patch<String>, ApiError> {
 }
 
 /// Returns the `generalAccess` of a body; null is the default.
-pub fn access_in(body: &Map<String, Value>) -> Result<Option<GeneralAccess>, ApiError> {
+pub fn parse_access(body: &Map<String, Value>) -> Result<Option<GeneralAccess>, ApiError> {
     match body.get("generalAccess") {
         None => Ok(None),
         Some(Value::Null) => Ok(Some(GeneralAccess::default())),
@@ -275,7 +277,7 @@ pub fn access_in(body: &Map<String, Value>) -> Result<Option<GeneralAccess>, Api
 }
 
 /// Returns the `retentionDays` of a body (an addition to the platform's API): a number of days, fractions allowed.
-fn retention_in(body: &Map<String, Value>) -> Result<Patch<Retention>, ApiError> {
+fn parse_retention(body: &Map<String, Value>) -> Result<Patch<Retention>, ApiError> {
     match body.get("retentionDays") {
         None => Ok(Patch::Keep),
         Some(Value::Null) => Ok(Patch::Clear),
@@ -290,7 +292,7 @@ fn retention_in(body: &Map<String, Value>) -> Result<Patch<Retention>, ApiError>
 }
 
 /// Returns a member of a body that is a text or null.
-fn text_in<'a>(body: &'a Map<String, Value>, member: &str) -> Result<Patch<&'a str>, ApiError> {
+fn parse_text<'a>(body: &'a Map<String, Value>, member: &str) -> Result<Patch<&'a str>, ApiError> {
     match body.get(member) {
         None => Ok(Patch::Keep),
         Some(Value::Null) => Ok(Patch::Clear),
@@ -306,7 +308,7 @@ fn text_in<'a>(body: &'a Map<String, Value>, member: &str) -> Result<Patch<&'a s
 ///
 /// Rare and large branches are boxed: the future of every request is as large as its largest unboxed branch, and is
 /// moved several times before it is first polled.
-pub async fn run(
+pub async fn dispatch(
     context: &Context,
     grant: &Grant,
     caller: &Caller,
@@ -324,14 +326,14 @@ pub async fn run(
         StoreCall::PutRecord(key) => Box::pin(records::put(context, grant, &key?, request)).await,
         StoreCall::DeleteRecord(key) => Box::pin(records::delete(context, grant, &key?, &request)).await,
         StoreCall::MakeViewLink => sharing::make_view_link(context, grant, request).await,
-        StoreCall::GetUsage => Ok(usage::of_store(context, grant)),
+        StoreCall::GetUsage => Ok(usage::store(context, grant)),
         StoreCall::GetAccess => sharing::get(context, grant).await,
         StoreCall::Share(user) => Box::pin(sharing::share(context, grant, caller, &user, request)).await,
         StoreCall::Unshare(user) => Box::pin(sharing::unshare(context, grant, caller, &user, &request)).await,
         StoreCall::RotateSigningKey => Box::pin(sharing::rotate_signing_key(context, grant, caller)).await,
         StoreCall::DirectUploadUrl(key) => {
             key?;
-            Err(ApiError::unserved("a record is uploaded by PUT to its own path, and not to an object store"))
+            Err(ApiError::not_served("a record is uploaded by PUT to its own path, and not to an object store"))
         }
     }
 }

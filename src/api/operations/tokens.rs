@@ -37,13 +37,13 @@ const MAX_TOKENS: usize = 1000;
 const MAX_NAME_LENGTH: usize = 200;
 
 /// Default time for which a replaced token stays valid: the platform's day.
-const USUAL_OVERLAP_SECS: u64 = 24 * 60 * 60;
+const DEFAULT_OVERLAP_SECS: u64 = 24 * 60 * 60;
 
 /// Maximum time for which a replaced token stays valid: 30 days.
-const LONGEST_OVERLAP_SECS: u64 = 30 * 24 * 60 * 60;
+const MAX_OVERLAP_SECS: u64 = 30 * 24 * 60 * 60;
 
 /// Maximum time until a token expires: 100 years.
-const LONGEST_LIFE_DAYS: u32 = 36_525;
+const MAX_LIFETIME_DAYS: u32 = 36_525;
 
 /// A token in its owner's view.
 #[derive(Debug, Serialize)]
@@ -71,7 +71,7 @@ pub async fn list(
     caller: &Caller,
     request: &Request<'_>,
 ) -> Result<Response<ResponseBody>, ApiError> {
-    let user = of_whom(context, grant, caller, request.query.text("username").as_deref()).await?;
+    let user = target_user(context, grant, caller, request.query.text("username").as_deref()).await?;
     let wanted = request.query.page(MAX_TOKENS)?;
     let page = context.tokens.list(&user.id, &wanted).await?;
     let items = page.items.iter().map(|(token, last_use)| object(token, *last_use, None)).collect();
@@ -85,18 +85,18 @@ pub async fn create(
     caller: &Caller,
     request: Request<'_>,
 ) -> Result<Response<ResponseBody>, ApiError> {
-    let body = json_body::object(context, request, grant, &["username", "expiresAt", "name", "scope"]).await?;
-    let username = text_in(&body, "username")?;
-    let expires_at = text_in(&body, "expiresAt")?.map(|date| end_in(date, context.clock.now())).transpose()?;
-    let name = text_in(&body, "name")?.map(str::to_owned);
+    let body = json_body::read_object(context, request, grant, &["username", "expiresAt", "name", "scope"]).await?;
+    let username = parse_text(&body, "username")?;
+    let expires_at = parse_text(&body, "expiresAt")?.map(|date| parse_end(date, context.clock.now())).transpose()?;
+    let name = parse_text(&body, "name")?.map(str::to_owned);
     if name.as_ref().is_some_and(|name| name.chars().count() > MAX_NAME_LENGTH) {
         return Err(invalid(&format!("name can have at most {MAX_NAME_LENGTH} characters")));
     }
-    let new = NewToken { name, expires_at, scope: scope_in(&body)?, ..NewToken::default() };
-    let user = of_whom(context, grant, caller, username).await?;
+    let new = NewToken { name, expires_at, scope: parse_scope(&body)?, ..NewToken::default() };
+    let user = target_user(context, grant, caller, username).await?;
     let (kept, token) = context.tokens.create(&user, new).await?;
-    let change = audit::Change { user: Some(&user.username), token: Some(&kept.id), ..audit::Change::default() };
-    audit::note(caller, audit::Action::TokenCreate, &change);
+    let details = audit::Details { user: Some(&user.username), token: Some(&kept.id), ..audit::Details::default() };
+    audit::log(caller, audit::Action::TokenCreate, &details);
     Ok(show(&kept, &token))
 }
 
@@ -108,11 +108,11 @@ pub async fn revoke(
     id: &str,
     request: &Request<'_>,
 ) -> Result<Response<ResponseBody>, ApiError> {
-    let user = of_whom(context, grant, caller, request.query.text("username").as_deref()).await?;
+    let user = target_user(context, grant, caller, request.query.text("username").as_deref()).await?;
     let id = id.parse().map_err(|_| AccountsError::TokenNotFound)?;
     context.tokens.revoke(&user.id, &id).await?;
-    let change = audit::Change { user: Some(&user.username), token: Some(&id), ..audit::Change::default() };
-    audit::note(caller, audit::Action::TokenRevoke, &change);
+    let details = audit::Details { user: Some(&user.username), token: Some(&id), ..audit::Details::default() };
+    audit::log(caller, audit::Action::TokenRevoke, &details);
     Ok(response::empty(StatusCode::NO_CONTENT))
 }
 
@@ -124,30 +124,30 @@ pub async fn replace(
     id: &str,
     request: Request<'_>,
 ) -> Result<Response<ResponseBody>, ApiError> {
-    let body = json_body::object(context, request, grant, &["overlapSecs", "username"]).await?;
+    let body = json_body::read_object(context, request, grant, &["overlapSecs", "username"]).await?;
     let overlap = match body.get("overlapSecs") {
-        None => USUAL_OVERLAP_SECS,
-        Some(seconds) => json_body::whole_number("overlapSecs", seconds, 0..=LONGEST_OVERLAP_SECS)?,
+        None => DEFAULT_OVERLAP_SECS,
+        Some(seconds) => json_body::parse_integer("overlapSecs", seconds, 0..=MAX_OVERLAP_SECS)?,
     };
-    let user = of_whom(context, grant, caller, text_in(&body, "username")?).await?;
+    let user = target_user(context, grant, caller, parse_text(&body, "username")?).await?;
     let id = id.parse().map_err(|_| AccountsError::TokenNotFound)?;
     let run = context.tokens.get(&user.id, &id).await?.run;
     let new_id = match run {
         None => None,
-        Some(run) => Some(run_environment::announce_token(context, &run).await?.1),
+        Some(run) => Some(run_environment::register_token(context, &run).await?.1),
     };
     let (kept, token) = context.tokens.replace(&user, &id, new_id, Duration::from_secs(overlap)).await?;
     if let Some(run) = run {
-        run_environment::revoke_if_over(context, &run, &kept).await?;
+        run_environment::revoke_if_finished(context, &run, &kept).await?;
     }
     let (user, id, new_token) = (Some(&user.username), Some(&id), Some(&kept.id));
-    let change = audit::Change { user, token: id, new_token, ..audit::Change::default() };
-    audit::note(caller, audit::Action::TokenReplace, &change);
+    let details = audit::Details { user, token: id, new_token, ..audit::Details::default() };
+    audit::log(caller, audit::Action::TokenReplace, &details);
     Ok(show(&kept, &token))
 }
 
 /// Returns the account whose tokens are addressed: the caller's own, or another one, for which only the admin may act.
-async fn of_whom(
+async fn target_user(
     context: &Context,
     grant: &AccountGrant,
     caller: &Caller,
@@ -164,19 +164,19 @@ async fn of_whom(
 }
 
 /// Parses a token's expiry: a date after `now`, within the maximum.
-fn end_in(date: &str, now: Timestamp) -> Result<Timestamp, ApiError> {
+fn parse_end(date: &str, now: Timestamp) -> Result<Timestamp, ApiError> {
     let end: Timestamp = date.parse().map_err(|_| invalid("expiresAt must be an ISO 8601 date"))?;
-    let latest = now.plus(Duration::from_hours(24) * LONGEST_LIFE_DAYS);
+    let latest = now.plus(Duration::from_hours(24) * MAX_LIFETIME_DAYS);
     if end <= now || end > latest {
         return Err(invalid(&format!(
-            "expiresAt must be in the future, by {LONGEST_LIFE_DAYS} days at most; without it a token has no end"
+            "expiresAt must be in the future, by {MAX_LIFETIME_DAYS} days at most; without it a token has no end"
         )));
     }
     Ok(end)
 }
 
 /// Returns the `scope` of a body; null or absent means unlimited.
-fn scope_in(body: &Map<String, Value>) -> Result<Option<Scope>, ApiError> {
+fn parse_scope(body: &Map<String, Value>) -> Result<Option<Scope>, ApiError> {
     let scope: Option<Scope> = match body.get("scope") {
         None | Some(Value::Null) => return Ok(None),
         Some(value) => serde_json::from_value(value.clone()).ok(),
@@ -190,7 +190,7 @@ fn scope_in(body: &Map<String, Value>) -> Result<Option<Scope>, ApiError> {
     })
 }
 
-fn text_in<'a>(body: &'a Map<String, Value>, member: &str) -> Result<Option<&'a str>, ApiError> {
+fn parse_text<'a>(body: &'a Map<String, Value>, member: &str) -> Result<Option<&'a str>, ApiError> {
     match body.get(member) {
         None | Some(Value::Null) => Ok(None),
         Some(Value::String(text)) => Ok(Some(text)),

@@ -30,10 +30,10 @@ where
     B: Body<Data = Bytes> + Send + 'static,
     B::Error: Into<BoxError>,
 {
-    let upstream = context.upstream.as_ref().ok_or_else(ApiError::no_upstream)?;
+    let upstream = context.upstream.as_ref().ok_or_else(ApiError::upstream_not_configured)?;
     let path = match call {
         ProxiedCall::ByUpstreamId(kind, id) => {
-            authorize_upstream(caller, *kind, id.as_deref()).map_err(ApiError::no_upstream_for)?;
+            authorize_upstream(caller, *kind, id.as_deref()).map_err(ApiError::upstream_denied)?;
             head.uri.path().to_owned()
         }
         ProxiedCall::OfRun(choice, kind, rest) => {
@@ -42,7 +42,7 @@ where
                 return Err(Denied::TokenRequired.into());
             }
             let action = if is_read(head) { RunAction::Read } else { RunAction::Report };
-            let (run, _) = runs::granted(context, caller, choice, action, query).await?;
+            let (run, _) = runs::authorize_call(context, caller, choice, action, query).await?;
             let id = match kind {
                 UpstreamKind::Dataset => &run.dataset,
                 UpstreamKind::RequestQueue => &run.request_queue,

@@ -22,10 +22,10 @@ use crate::{
 use super::responses::Data;
 
 /// Maximum number of stores and runs that are listed individually.
-const MAX_SHOWN: usize = 1000;
+const MAX_LISTED: usize = 1000;
 
 /// Default number of those.
-const USUALLY_SHOWN: usize = 100;
+const DEFAULT_LISTED: usize = 100;
 
 /// Calls and bytes, with their cost.
 #[derive(Debug, Serialize)]
@@ -81,7 +81,7 @@ struct OneUsage<'a> {
 
 /// Usage of one kind: that many individually, and the sum of all others.
 #[derive(Debug, Serialize)]
-struct Several<'a> {
+struct Breakdown<'a> {
     items: Vec<UsageOf<'a>>,
     others: Usage,
 }
@@ -95,8 +95,8 @@ struct AllUsage<'a> {
     total: Usage,
     without_store: Usage,
     background: Usage,
-    stores: Several<'a>,
-    runs: Several<'a>,
+    stores: Breakdown<'a>,
+    runs: Breakdown<'a>,
 }
 
 impl Usage {
@@ -114,12 +114,12 @@ impl<'a> UsageOf<'a> {
 }
 
 /// Returns the cost of a store.
-pub fn of_store(context: &Context, grant: &Grant) -> Response<ResponseBody> {
+pub fn store(context: &Context, grant: &Grant) -> Response<ResponseBody> {
     one(context, grant.store().document.id.as_str(), |owner| context.ledger.store(owner))
 }
 
 /// Returns the cost of a run.
-pub fn of_run(context: &Context, grant: &RunGrant) -> Response<ResponseBody> {
+pub fn run(context: &Context, grant: &RunGrant) -> Response<ResponseBody> {
     one(context, grant.run().id.as_str(), |owner| context.ledger.run(owner))
 }
 
@@ -132,9 +132,9 @@ fn one(context: &Context, id: &str, cost_of: impl FnOnce(CostOwner) -> OwnerCost
 }
 
 /// Returns the cost of everything, with the stores and runs that cost most; for the admin.
-pub fn of_all(context: &Context, caller: &Caller, request: &Request<'_>) -> Result<Response<ResponseBody>, ApiError> {
+pub fn all(context: &Context, caller: &Caller, request: &Request<'_>) -> Result<Response<ResponseBody>, ApiError> {
     authorize_account(caller, AccountAction::Administer)?;
-    let limit = request.query.limit_or(USUALLY_SHOWN, MAX_SHOWN)?;
+    let limit = request.query.limit_or(DEFAULT_LISTED, MAX_LISTED)?;
     let prices = context.config.prices.as_ref();
     let usage = |costs: &Costs| Usage::new(costs, prices);
     let (totals, stores, runs) = context.ledger.snapshot();
@@ -145,8 +145,8 @@ pub fn of_all(context: &Context, caller: &Caller, request: &Request<'_>) -> Resu
         total: usage(&totals.all),
         without_store: usage(&totals.without_store),
         background: usage(&totals.background),
-        stores: several(&stores, prices),
-        runs: several(&runs, prices),
+        stores: breakdown(&stores, prices),
+        runs: breakdown(&runs, prices),
     };
     Ok(response::json(StatusCode::OK, &Data { data }))
 }
@@ -167,9 +167,9 @@ fn most_expensive(mut costs_by_owner: OwnerCosts, prices: Option<&Prices>, limit
     costs_by_owner
 }
 
-fn several<'a>(costs_by_owner: &'a OwnerCosts, prices: Option<&Prices>) -> Several<'a> {
+fn breakdown<'a>(costs_by_owner: &'a OwnerCosts, prices: Option<&Prices>) -> Breakdown<'a> {
     let items = costs_by_owner.tracked.iter().map(|(owner, cost)| UsageOf::new(owner.name(), cost, prices)).collect();
-    Several { items, others: Usage::new(&costs_by_owner.others, prices) }
+    Breakdown { items, others: Usage::new(&costs_by_owner.others, prices) }
 }
 
 fn list(prices: &Prices) -> PriceList<'_> {

@@ -116,8 +116,8 @@ fn run_call_invalidation(call: &RunsCall, headers: &HeaderMap) -> Option<Invalid
             RunCall::GetRun | RunCall::GetLog | RunCall::GetUsage | RunCall::Restart | RunCall::Charge,
         ) => None,
         RunsCall::StartRun(_) => Some(Invalidation::AllStores),
-        RunsCall::Run(_, RunCall::Finish | RunCall::Enter | RunCall::Abort) => Some(Invalidation::Accounts),
-        RunsCall::Run(_, RunCall::UpdateRun | RunCall::Metamorph | RunCall::Beat) => Some(Invalidation::None),
+        RunsCall::Run(_, RunCall::Finish | RunCall::CreateEnvironment | RunCall::Abort) => Some(Invalidation::Accounts),
+        RunsCall::Run(_, RunCall::UpdateRun | RunCall::Metamorph | RunCall::Heartbeat) => Some(Invalidation::None),
         RunsCall::Store(_, call) => {
             let of_store = leader_call_invalidation(&Endpoint::Store(StoreAddress::EmptyName, call.clone()), headers)?;
             let is_nothing = of_store == Invalidation::None;

@@ -91,7 +91,7 @@ impl Upstream {
         for name in UPSTREAM_ONLY_FIELDS {
             headers.remove(name);
         }
-        browser_policy::guard_foreign(&mut headers);
+        browser_policy::add_sandbox_headers_to_proxied(&mut headers);
         *response.headers_mut() = headers;
         *response.body_mut() = body_stream(received.body).into();
         Ok(response)

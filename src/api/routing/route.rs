@@ -11,8 +11,8 @@ use crate::{
 
 use super::{
     admin_routes::{self, AccountCall},
-    run_routes::{self, RunCall, RunChoice, RunsCall},
-    store_routes::{StoreAddress, StoreCall, address, decode, sharing_call, store_call},
+    run_routes::{self, RunAddress, RunCall, RunsCall},
+    store_routes::{StoreAddress, StoreCall, decode, parse_address, parse_sharing_call, parse_store_call},
 };
 
 /// Routed call with its parameters.
@@ -67,7 +67,7 @@ pub enum ProxiedCall {
     /// The same path at the upstream: one resource by its id there, or all.
     ByUpstreamId(UpstreamKind, Option<String>),
     /// The resource of a run, with the rest of the path, not decoded.
-    OfRun(RunChoice, UpstreamKind, String),
+    OfRun(RunAddress, UpstreamKind, String),
 }
 
 /// Collections of the platform that are not served.
@@ -75,7 +75,7 @@ const UNSERVED: [&str; 8] =
     ["actor-builds", "browser-info", "logs", "schedules", "store", "tools", "webhook-dispatches", "webhooks"];
 
 /// Number of segments of most paths, to allocate only once.
-const USUAL_SEGMENTS: usize = 8;
+const TYPICAL_SEGMENTS: usize = 8;
 
 impl Endpoint {
     /// Returns whether the body of such a request is streamed, as a record or to the upstream, at the speed of its
@@ -103,7 +103,7 @@ impl Endpoint {
 }
 
 /// Returns whether a path is that of a record, which has a higher rate limit.
-pub fn is_record(path: &str) -> bool {
+pub fn is_record_path(path: &str) -> bool {
     let mut segments = path.split('/').skip(2);
     // Position of the store's own segments; the store of a run has a different prefix.
     let (before, store) = match segments.next() {
@@ -135,8 +135,8 @@ pub fn parse<'a>(method: &Method, uri: &'a Uri) -> Result<Call<'a>, ApiError> {
 fn usage(query: &Query<'_>) -> Result<Endpoint, ApiError> {
     match (query.text("store"), query.text("run")) {
         (None, None) => Ok(Endpoint::Usage),
-        (Some(store), None) => Ok(Endpoint::Store(address(&store), StoreCall::GetUsage)),
-        (None, Some(run)) => Ok(Endpoint::Runs(RunsCall::Run(RunChoice::Id(run.into_owned()), RunCall::GetUsage))),
+        (Some(store), None) => Ok(Endpoint::Store(parse_address(&store), StoreCall::GetUsage)),
+        (None, Some(run)) => Ok(Endpoint::Runs(RunsCall::Run(RunAddress::Id(run.into_owned()), RunCall::GetUsage))),
         (Some(_), Some(_)) => {
             let message = "Usage is that of a store or that of a run: give one of the two parameters";
             Err(ApiError::bad_request("invalid-parameter", message))
@@ -147,7 +147,7 @@ fn usage(query: &Query<'_>) -> Result<Endpoint, ApiError> {
 /// Finds the endpoint. HEAD is available for every GET (RFC 9110, 9.1); except for records, the difference is made in
 /// the response.
 fn endpoint(method: &str, path: &str) -> Result<Endpoint, ApiError> {
-    let mut segments = Vec::with_capacity(USUAL_SEGMENTS);
+    let mut segments = Vec::with_capacity(TYPICAL_SEGMENTS);
     segments.extend(path.split('/').skip(1));
     match segments.as_slice() {
         ["v2", "key-value-stores"] => match method {
@@ -156,19 +156,19 @@ fn endpoint(method: &str, path: &str) -> Result<Endpoint, ApiError> {
             _ => Err(ApiError::method_not_allowed("OPTIONS,GET,HEAD,POST")),
         },
         ["v2", "key-value-stores", store, rest @ ..] if !store.is_empty() => {
-            Ok(Endpoint::Store(address(&decode(store)), store_call(method, rest)?))
+            Ok(Endpoint::Store(parse_address(&decode(store)), parse_store_call(method, rest)?))
         }
-        ["v2", "users", "me"] => read(method, Endpoint::CurrentUser),
+        ["v2", "users", "me"] => require_read(method, Endpoint::CurrentUser),
         ["v2", "users", "me", "limits"] if method == "PUT" => {
-            Err(ApiError::unserved("what a user may have is set by `larder user update`"))
+            Err(ApiError::not_served("what a user may have is set by `larder user update`"))
         }
-        ["v2", "users", "me", "limits"] => read(method, Endpoint::Limits),
-        ["v2", "users", "me", "usage", "monthly"] => read(method, Endpoint::MonthlyUsage),
-        ["v2", "users", user] if !user.is_empty() => read(method, Endpoint::User(decode(user))),
-        ["metrics"] => read(method, Endpoint::Metrics),
-        ["v2", "openapi.json"] => read(method, Endpoint::Description),
-        ["larder", "v1", "usage"] => read(method, Endpoint::Usage),
-        ["larder", "v1", "session"] => read(method, Endpoint::Session),
+        ["v2", "users", "me", "limits"] => require_read(method, Endpoint::Limits),
+        ["v2", "users", "me", "usage", "monthly"] => require_read(method, Endpoint::MonthlyUsage),
+        ["v2", "users", user] if !user.is_empty() => require_read(method, Endpoint::User(decode(user))),
+        ["metrics"] => require_read(method, Endpoint::Metrics),
+        ["v2", "openapi.json"] => require_read(method, Endpoint::Description),
+        ["larder", "v1", "usage"] => require_read(method, Endpoint::Usage),
+        ["larder", "v1", "session"] => require_read(method, Endpoint::Session),
         ["larder", "v1", "activity"] => match method {
             "POST" => Ok(Endpoint::MergeUsage),
             _ => Err(ApiError::method_not_allowed("OPTIONS,POST")),
@@ -193,10 +193,10 @@ fn endpoint(method: &str, path: &str) -> Result<Endpoint, ApiError> {
             }
         }
         ["v2", collection, ..] if UNSERVED.contains(collection) => {
-            Err(ApiError::unserved("it has key-value stores and the runs of Actors only"))
+            Err(ApiError::not_served("it has key-value stores and the runs of Actors only"))
         }
         ["larder", "v1", "stores", store, rest @ ..] if !store.is_empty() => {
-            Ok(Endpoint::Store(address(&decode(store)), sharing_call(method, rest)?))
+            Ok(Endpoint::Store(parse_address(&decode(store)), parse_sharing_call(method, rest)?))
         }
         ["larder", "v1", rest @ ..] if rest.iter().all(|segment| !segment.is_empty()) => {
             let rest: Vec<String> = rest.iter().map(|segment| decode(segment)).collect();
@@ -209,7 +209,7 @@ fn endpoint(method: &str, path: &str) -> Result<Endpoint, ApiError> {
 }
 
 /// Returns a read-only endpoint.
-fn read(method: &str, endpoint: Endpoint) -> Result<Endpoint, ApiError> {
+fn require_read(method: &str, endpoint: Endpoint) -> Result<Endpoint, ApiError> {
     match method {
         "GET" | "HEAD" => Ok(endpoint),
         _ => Err(ApiError::method_not_allowed("OPTIONS,GET,HEAD")),
@@ -285,7 +285,7 @@ mod tests {
         assert_eq!(called("GET", path), Ok(Endpoint::Usage));
         assert_eq!(called("GET", &format!("{path}?store=S&run=")), Ok(store(StoreCall::GetUsage)));
         assert_eq!(called("HEAD", &format!("{path}?store=%7Eshop")), Ok(Endpoint::Store(own, StoreCall::GetUsage)));
-        let run = RunsCall::Run(RunChoice::Id("R".to_owned()), RunCall::GetUsage);
+        let run = RunsCall::Run(RunAddress::Id("R".to_owned()), RunCall::GetUsage);
         assert_eq!(called("GET", &format!("{path}?run=R")), Ok(Endpoint::Runs(run)));
         assert_eq!(called("GET", &format!("{path}?store=S&run=R")), Err(400));
         assert_eq!(called("POST", path), Err(405));
@@ -364,8 +364,8 @@ mod tests {
             "actor-tasks/key-value-store/runs/last/key-value-store",
         ];
         for path in stores {
-            assert!(is_record(&format!("/v2/{path}/records/a")), "{path}");
-            assert!(!is_record(&format!("/v2/{path}/records")), "{path}");
+            assert!(is_record_path(&format!("/v2/{path}/records/a")), "{path}");
+            assert!(!is_record_path(&format!("/v2/{path}/records")), "{path}");
         }
         for path in [
             "/v2/key-value-stores/S/records",
@@ -374,7 +374,7 @@ mod tests {
             "/",
             "/v2/datasets/key-value-store/records/a",
         ] {
-            assert!(!is_record(path), "{path}");
+            assert!(!is_record_path(path), "{path}");
         }
     }
 }

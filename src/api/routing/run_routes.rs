@@ -6,7 +6,7 @@ use crate::{
     runs::ActorKind,
 };
 
-use super::store_routes::{StoreAddress, StoreCall, address, decode, store_call};
+use super::store_routes::{StoreAddress, StoreCall, decode, parse_address, parse_store_call};
 
 /// Call on runs.
 #[derive(Debug, PartialEq, Eq)]
@@ -16,9 +16,9 @@ pub enum RunsCall {
     /// Start a run.
     StartRun(RunSource),
     /// A call on one run.
-    Run(RunChoice, RunCall),
+    Run(RunAddress, RunCall),
     /// A call on the store of one run.
-    Store(RunChoice, StoreCall),
+    Store(RunAddress, StoreCall),
 }
 
 /// Actor or task of runs.
@@ -32,7 +32,7 @@ pub struct RunSource {
 
 /// Address of a run.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum RunChoice {
+pub enum RunAddress {
     /// By its id.
     Id(String),
     /// The caller's last run.
@@ -59,11 +59,11 @@ pub enum RunCall {
     /// Report its end.
     Finish,
     /// Send a heartbeat.
-    Beat,
+    Heartbeat,
     /// Get its object calls.
     GetUsage,
     /// Get the environment of its program, with the run's own token.
-    Enter,
+    CreateEnvironment,
 }
 
 impl RunCall {
@@ -77,8 +77,8 @@ impl RunCall {
             | Self::Restart
             | Self::Charge
             | Self::Finish
-            | Self::Beat => RunAction::Report,
-            Self::GetUsage | Self::Enter => RunAction::Control,
+            | Self::Heartbeat => RunAction::Report,
+            Self::GetUsage | Self::CreateEnvironment => RunAction::Control,
         }
     }
 }
@@ -93,30 +93,32 @@ pub fn parse(method: &str, segments: &[&str]) -> Result<RunsCall, ApiError> {
         ["v2", "actor-runs"] if is_read => Ok(RunsCall::ListRuns(None)),
         ["v2", "actor-runs"] => Err(ApiError::method_not_allowed("OPTIONS,GET,HEAD")),
         ["v2", "actor-runs", run, "key-value-store", rest @ ..] if !run.is_empty() => {
-            Ok(RunsCall::Store(RunChoice::Id(decode(run)), store_call(method, rest)?))
+            Ok(RunsCall::Store(RunAddress::Id(decode(run)), parse_store_call(method, rest)?))
         }
         ["v2", "actor-runs", run, rest @ ..] if !run.is_empty() => {
-            Ok(RunsCall::Run(RunChoice::Id(decode(run)), run_call(method, rest)?))
+            Ok(RunsCall::Run(RunAddress::Id(decode(run)), parse_run_call(method, rest)?))
         }
         ["larder", "v1", "runs", run, rest @ ..] if !run.is_empty() => {
-            Ok(RunsCall::Run(RunChoice::Id(decode(run)), own_call(method, rest)?))
+            Ok(RunsCall::Run(RunAddress::Id(decode(run)), parse_own_call(method, rest)?))
         }
-        ["v2", _] if is_read || method == "POST" => Err(ApiError::unserved(NO_REGISTER)),
+        ["v2", _] if is_read || method == "POST" => Err(ApiError::not_served(NO_REGISTER)),
         ["v2", _] => Err(ApiError::method_not_allowed("OPTIONS,GET,HEAD,POST")),
-        ["v2", kind, actor, rest @ ..] if !actor.is_empty() => {
-            of_source(method, RunSource { kind: actor_kind(kind), address: address(&decode(actor)) }, rest)
-        }
+        ["v2", kind, actor, rest @ ..] if !actor.is_empty() => parse_source_call(
+            method,
+            RunSource { kind: actor_kind(kind), address: parse_address(&decode(actor)) },
+            rest,
+        ),
         _ => Err(ApiError::page_not_found()),
     }
 }
 
 /// Parses the path of a run's dataset or request queue: the run, the kind, and the rest of the path, which begins with
 /// a slash unless it is empty.
-pub fn parse_proxied(segments: &[&str]) -> Option<(RunChoice, UpstreamKind, String)> {
+pub fn parse_proxied(segments: &[&str]) -> Option<(RunAddress, UpstreamKind, String)> {
     let (run, what, rest) = match segments {
-        ["v2", "actor-runs", run, what, rest @ ..] => (RunChoice::Id(decode(run)), what, rest),
+        ["v2", "actor-runs", run, what, rest @ ..] => (RunAddress::Id(decode(run)), what, rest),
         ["v2", kind, actor, "runs", "last", what, rest @ ..] => {
-            (RunChoice::Last(RunSource { kind: actor_kind(kind), address: address(&decode(actor)) }), what, rest)
+            (RunAddress::Last(RunSource { kind: actor_kind(kind), address: parse_address(&decode(actor)) }), what, rest)
         }
         _ => return None,
     };
@@ -132,33 +134,33 @@ fn actor_kind(collection: &str) -> ActorKind {
     if collection == "actor-tasks" { ActorKind::Task } else { ActorKind::Actor }
 }
 
-fn of_source(method: &str, source: RunSource, segments: &[&str]) -> Result<RunsCall, ApiError> {
+fn parse_source_call(method: &str, source: RunSource, segments: &[&str]) -> Result<RunsCall, ApiError> {
     match (segments, method) {
         ([], "GET" | "HEAD") => Err(ApiError::not_found("Actor was not found: there is no register of them here")),
         (["runs"], "GET" | "HEAD") => Ok(RunsCall::ListRuns(Some(source))),
         (["runs"], "POST") => Ok(RunsCall::StartRun(source)),
-        (["runs", "last"], "GET" | "HEAD") => Ok(RunsCall::Run(RunChoice::Last(source), RunCall::GetRun)),
+        (["runs", "last"], "GET" | "HEAD") => Ok(RunsCall::Run(RunAddress::Last(source), RunCall::GetRun)),
         (["runs", "last", "key-value-store", rest @ ..], _) => {
-            Ok(RunsCall::Store(RunChoice::Last(source), store_call(method, rest)?))
+            Ok(RunsCall::Store(RunAddress::Last(source), parse_store_call(method, rest)?))
         }
         (["runs", "last", rest @ ..], _) if !rest.is_empty() => {
-            Ok(RunsCall::Run(RunChoice::Last(source), run_call(method, rest)?))
+            Ok(RunsCall::Run(RunAddress::Last(source), parse_run_call(method, rest)?))
         }
         // Older clients put the actor before the run.
         (["runs", run, rest @ ..], _) if !run.is_empty() && !rest.is_empty() => {
-            Ok(RunsCall::Run(RunChoice::Id(decode(run)), run_call(method, rest)?))
+            Ok(RunsCall::Run(RunAddress::Id(decode(run)), parse_run_call(method, rest)?))
         }
         (["runs", run], "GET" | "HEAD") if !run.is_empty() => {
-            Ok(RunsCall::Run(RunChoice::Id(decode(run)), RunCall::GetRun))
+            Ok(RunsCall::Run(RunAddress::Id(decode(run)), RunCall::GetRun))
         }
-        (["run-sync" | "run-sync-get-dataset-items"], "GET" | "HEAD" | "POST") => Err(ApiError::unserved(
+        (["run-sync" | "run-sync-get-dataset-items"], "GET" | "HEAD" | "POST") => Err(ApiError::not_served(
             "it starts no programs: make a run by POST .../runs and run the program yourself, or use `larder run`",
         )),
         (["runs" | "run-sync" | "run-sync-get-dataset-items"], _) => {
             Err(ApiError::method_not_allowed("OPTIONS,GET,HEAD,POST"))
         }
         ([], "PUT" | "DELETE") | (["builds" | "input" | "validate-input" | "versions" | "webhooks", ..], _) => {
-            Err(ApiError::unserved(NO_REGISTER))
+            Err(ApiError::not_served(NO_REGISTER))
         }
         ([], _) => Err(ApiError::method_not_allowed("OPTIONS,GET,HEAD,PUT,DELETE")),
         (["runs", run], _) if !run.is_empty() => Err(ApiError::method_not_allowed("OPTIONS,GET,HEAD")),
@@ -166,13 +168,13 @@ fn of_source(method: &str, source: RunSource, segments: &[&str]) -> Result<RunsC
     }
 }
 
-fn run_call(method: &str, segments: &[&str]) -> Result<RunCall, ApiError> {
+fn parse_run_call(method: &str, segments: &[&str]) -> Result<RunCall, ApiError> {
     let posted = |call| if method == "POST" { Ok(call) } else { Err(ApiError::method_not_allowed("OPTIONS,POST")) };
     match segments {
         [] => match method {
             "GET" | "HEAD" => Ok(RunCall::GetRun),
             "PUT" => Ok(RunCall::UpdateRun),
-            "DELETE" => Err(ApiError::unserved("a run is deleted some time after its end, and not on request")),
+            "DELETE" => Err(ApiError::not_served("a run is deleted some time after its end, and not on request")),
             _ => Err(ApiError::method_not_allowed("OPTIONS,GET,HEAD,PUT,DELETE")),
         },
         ["log"] if matches!(method, "GET" | "HEAD") => Ok(RunCall::GetLog),
@@ -186,11 +188,11 @@ fn run_call(method: &str, segments: &[&str]) -> Result<RunCall, ApiError> {
 }
 
 /// Parses a call that is an addition to the platform's API.
-fn own_call(method: &str, segments: &[&str]) -> Result<RunCall, ApiError> {
+fn parse_own_call(method: &str, segments: &[&str]) -> Result<RunCall, ApiError> {
     let call = match segments {
         ["finish"] => RunCall::Finish,
-        ["heartbeat"] => RunCall::Beat,
-        ["environment"] => RunCall::Enter,
+        ["heartbeat"] => RunCall::Heartbeat,
+        ["environment"] => RunCall::CreateEnvironment,
         _ => return Err(ApiError::page_not_found()),
     };
     if method == "POST" { Ok(call) } else { Err(ApiError::method_not_allowed("OPTIONS,POST")) }
@@ -206,7 +208,7 @@ mod tests {
     }
 
     fn last(kind: ActorKind, address: StoreAddress, call: StoreCall) -> RunsCall {
-        RunsCall::Store(RunChoice::Last(RunSource { kind, address }), call)
+        RunsCall::Store(RunAddress::Last(RunSource { kind, address }), call)
     }
 
     #[test]
@@ -228,7 +230,7 @@ mod tests {
             ] {
                 assert_eq!(called(method, &path(base)), Ok(last(kind, id("A"), call.clone())), "{base}{rest}");
             }
-            let of_run = RunsCall::Store(RunChoice::Id("R".to_owned()), call);
+            let of_run = RunsCall::Store(RunAddress::Id("R".to_owned()), call);
             assert_eq!(called(method, &path("actor-runs/R")), Ok(of_run));
         }
     }
@@ -246,9 +248,9 @@ mod tests {
                 [("acts", ActorKind::Actor), ("actors", ActorKind::Actor), ("actor-tasks", ActorKind::Task)]
             {
                 let path = |run: &str| format!("/v2/{base}/A/runs/{run}/{rest}");
-                let last = RunsCall::Run(RunChoice::Last(source(kind)), call.clone());
+                let last = RunsCall::Run(RunAddress::Last(source(kind)), call.clone());
                 assert_eq!(called(method, &path("last")), Ok(last), "{base} {rest}");
-                let one = RunsCall::Run(RunChoice::Id("R".to_owned()), call.clone());
+                let one = RunsCall::Run(RunAddress::Id("R".to_owned()), call.clone());
                 assert_eq!(called(method, &path("R")), Ok(one), "{base} {rest}");
             }
         }

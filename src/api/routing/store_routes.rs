@@ -3,7 +3,7 @@
 use percent_encoding::percent_decode_str;
 
 use crate::{
-    api::{limits::rate_limits::Counted, message::error::ApiError},
+    api::{limits::rate_limits::RateLimitKey, message::error::ApiError},
     auth::Action,
     kv::{InvalidKey, RecordKey, StoreId},
 };
@@ -68,10 +68,10 @@ pub enum StoreCall {
 
 impl StoreCall {
     /// Returns the rate limit under which a call for store `id` is counted.
-    pub fn counted(&self, id: StoreId) -> Counted {
+    pub fn rate_limit_key(&self, id: StoreId) -> RateLimitKey {
         match self {
             Self::GetRecord(_) | Self::HeadRecord(_) | Self::PutRecord(_) | Self::DeleteRecord(_) => {
-                Counted::Records(id)
+                RateLimitKey::Records(id)
             }
             Self::Get
             | Self::Update
@@ -84,7 +84,7 @@ impl StoreCall {
             | Self::GetAccess
             | Self::Share(_)
             | Self::Unshare(_)
-            | Self::RotateSigningKey => Counted::Store(id),
+            | Self::RotateSigningKey => RateLimitKey::Store(id),
         }
     }
 
@@ -107,7 +107,7 @@ impl StoreCall {
 }
 
 /// Parses a call on a store from the segments after its own, which are not decoded yet.
-pub fn store_call(method: &str, segments: &[&str]) -> Result<StoreCall, ApiError> {
+pub fn parse_store_call(method: &str, segments: &[&str]) -> Result<StoreCall, ApiError> {
     let is_read = matches!(method, "GET" | "HEAD");
     match segments {
         [] => match method {
@@ -135,7 +135,7 @@ pub fn store_call(method: &str, segments: &[&str]) -> Result<StoreCall, ApiError
 }
 
 /// Parses a segment as an address. Clients write `~` between owner and name; an encoded `/` takes precedence.
-pub fn address(segment: &str) -> StoreAddress {
+pub fn parse_address(segment: &str) -> StoreAddress {
     match segment.split_once('/').or_else(|| segment.split_once('~')) {
         None => StoreAddress::Id(segment.to_owned()),
         Some((_, "")) => StoreAddress::EmptyName,
@@ -155,7 +155,7 @@ fn decode_key(segment: &str) -> PathKey {
 }
 
 /// Parses a call on a store below `/larder/v1`: mostly about access of other users (an addition to the platform's API).
-pub fn sharing_call(method: &str, segments: &[&str]) -> Result<StoreCall, ApiError> {
+pub fn parse_sharing_call(method: &str, segments: &[&str]) -> Result<StoreCall, ApiError> {
     match (segments, method) {
         (["access"], "GET" | "HEAD") => Ok(StoreCall::GetAccess),
         (["access"], _) => Err(ApiError::method_not_allowed("OPTIONS,GET,HEAD")),
