@@ -8,7 +8,7 @@ use futures_util::{StreamExt, stream};
 use crate::{
     auth::{AccountsError, Tokens},
     kv::{self, Catalog, TokenId, UserId},
-    runs::{Attended, Queue, QueueItem, Runs},
+    runs::{DueItem, Queue, RunCheck, Runs},
 };
 
 use super::scheduler::{Job, JobReport};
@@ -18,7 +18,7 @@ use super::scheduler::{Job, JobReport};
 const INTERVAL: Duration = Duration::from_secs(15);
 
 /// Maximum interval between deletions of finished runs: two lists per run of the job, usually empty.
-const LONGEST_REMOVAL_INTERVAL: Duration = Duration::from_mins(5);
+const MAX_DELETION_INTERVAL: Duration = Duration::from_mins(5);
 
 /// Maximum number of runs that are checked concurrently.
 const CONCURRENCY: usize = 8;
@@ -28,7 +28,7 @@ const MAX_PAGES: usize = 100;
 
 /// Dependencies of the jobs about runs.
 #[derive(Debug)]
-struct Parts {
+struct RunJobs {
     runs: Arc<Runs>,
     catalog: Arc<Catalog>,
     tokens: Arc<Tokens>,
@@ -37,16 +37,16 @@ struct Parts {
 /// Ends runs that have timed out or stopped sending heartbeats, keeps the stores of the others, and revokes the
 /// tokens of finished runs.
 #[derive(Debug)]
-pub struct RunSupervision(Arc<Parts>);
+pub struct RunSupervision(Arc<RunJobs>);
 
 /// Deletes finished runs whose retention has ended, together with their dependants.
 #[derive(Debug)]
-pub struct RunDeletion(Arc<Parts>);
+pub struct RunDeletion(Arc<RunJobs>);
 
 impl RunSupervision {
     /// Returns a job for `runs`, whose stores are in `catalog`.
     pub fn new(runs: Arc<Runs>, catalog: Arc<Catalog>, tokens: Arc<Tokens>) -> Self {
-        Self(Arc::new(Parts { runs, catalog, tokens }))
+        Self(Arc::new(RunJobs { runs, catalog, tokens }))
     }
 
     /// Returns the job that deletes the same runs.
@@ -55,24 +55,24 @@ impl RunSupervision {
     }
 }
 
-impl Parts {
+impl RunJobs {
     /// Checks a run.
-    async fn attend(&self, item: &QueueItem) -> kv::Result<()> {
-        let attended = self.runs.attend(item, &self.catalog).await.map_err(kv::Error::unavailable)?;
-        if let Attended::Over(run) = &attended {
+    async fn check_run(&self, item: &DueItem) -> kv::Result<()> {
+        let checked = self.runs.check_run(item, &self.catalog).await.map_err(kv::Error::unavailable)?;
+        if let RunCheck::Finished(run) = &checked {
             self.revoke_tokens(&run.owner_id, &run.tokens).await?;
             self.runs.retire(run).await.map_err(kv::Error::unavailable)?;
         }
-        self.runs.dequeue(item).await.map_err(kv::Error::unavailable)
+        self.runs.ack(item).await.map_err(kv::Error::unavailable)
     }
 
     /// Makes the first check of a finished run.
-    async fn check_retention(&self, item: &QueueItem) -> kv::Result<()> {
+    async fn check_retention(&self, item: &DueItem) -> kv::Result<()> {
         self.runs.check_retention(item, &self.catalog).await.map_err(kv::Error::unavailable)
     }
 
     /// Makes the second check of a finished run, and deletes it if that agrees.
-    async fn remove(&self, item: &QueueItem) -> kv::Result<()> {
+    async fn remove(&self, item: &DueItem) -> kv::Result<()> {
         let removed = self.runs.remove(item, &self.catalog).await.map_err(kv::Error::unavailable)?;
         let Some(rest) = removed else { return Ok(()) };
         self.revoke_tokens(&rest.owner_id, &rest.tokens).await?;
@@ -91,10 +91,10 @@ impl Parts {
 
     /// Handles all due items of `queue`. Returns their number. A failed item is moved behind the others, so it delays
     /// none; the first failure is returned at the end.
-    async fn work_on<W: Future<Output = kv::Result<()>>>(
+    async fn process_due<W: Future<Output = kv::Result<()>>>(
         &self,
         queue: Queue,
-        work: impl Fn(QueueItem) -> W,
+        work: impl Fn(DueItem) -> W,
     ) -> kv::Result<usize> {
         let (mut processed, mut failure) = (0, None);
         for _ in 0..MAX_PAGES {
@@ -122,7 +122,7 @@ impl Parts {
                     }
                 }
             }
-            // More items may follow after this page.
+            // More items may publish_change after this page.
             if moved == 0 {
                 break;
             }
@@ -142,8 +142,8 @@ impl Job for RunSupervision {
     }
 
     async fn run_once(&self) -> kv::Result<JobReport> {
-        let parts = &self.0;
-        let processed = parts.work_on(Queue::Due, |item| async move { parts.attend(&item).await }).await?;
+        let jobs = &self.0;
+        let processed = jobs.process_due(Queue::Due, |item| async move { jobs.check_run(&item).await }).await?;
         Ok(JobReport { processed })
     }
 }
@@ -155,16 +155,17 @@ impl Job for RunDeletion {
     }
 
     fn interval(&self) -> Duration {
-        (self.0.runs.retention().duration() / 10).clamp(Duration::from_secs(1), LONGEST_REMOVAL_INTERVAL)
+        (self.0.runs.retention().duration() / 10).clamp(Duration::from_secs(1), MAX_DELETION_INTERVAL)
     }
 
     async fn run_once(&self) -> kv::Result<JobReport> {
-        let parts = &self.0;
-        if !parts.runs.allows_deletion() {
+        let jobs = &self.0;
+        if !jobs.runs.allows_deletion() {
             return Ok(JobReport::default());
         }
-        let checked = parts.work_on(Queue::Finished, |item| async move { parts.check_retention(&item).await }).await?;
-        let removed = parts.work_on(Queue::Removal, |item| async move { parts.remove(&item).await }).await?;
+        let checked =
+            jobs.process_due(Queue::Finished, |item| async move { jobs.check_retention(&item).await }).await?;
+        let removed = jobs.process_due(Queue::Removal, |item| async move { jobs.remove(&item).await }).await?;
         Ok(JobReport { processed: checked + removed })
     }
 }

@@ -13,7 +13,7 @@
 //! from thirteen nines, so byte order lists the newest first. An uptime is that of the clock guard, which no change
 //! of the wall clock moves.
 //!
-//! List entries follow the document. Entries of a new status are written before the document that has it, and those
+//! List entries publish_change the document. Entries of a new status are written before the document that has it, and those
 //! of earlier statuses are deleted after it, so a run is in its lists at any time. Readers count a run once, and the
 //! document of a listed run is authoritative. A crash in between leaves extra entries, which the next check of the
 //! run deletes.
@@ -58,7 +58,7 @@ pub enum Queue {
 
 /// An item of a queue.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct QueueItem {
+pub struct DueItem {
     /// Key of its object.
     pub key: String,
     /// Time in milliseconds, by the clock of the queue.
@@ -96,9 +96,9 @@ impl Queue {
     }
 
     /// Parses the key of an item; `None` if it is none of this queue.
-    pub fn parse(self, key: &str) -> Option<QueueItem> {
+    pub fn parse(self, key: &str) -> Option<DueItem> {
         let (digits, id) = key.strip_prefix(self.prefix())?.split_once('-')?;
-        Some(QueueItem { key: key.to_owned(), at: parse_millis(digits)?, id: id.parse().ok()? })
+        Some(DueItem { key: key.to_owned(), at: parse_millis(digits)?, id: id.parse().ok()? })
     }
 }
 
@@ -257,7 +257,7 @@ mod tests {
         for queue in [Queue::Due, Queue::Finished, Queue::Removal] {
             assert!(queue.key(5, &id) < queue.key(10, &id));
             let key = queue.key(10, &id);
-            assert_eq!(queue.parse(&key), Some(QueueItem { key: key.clone(), at: 10, id }));
+            assert_eq!(queue.parse(&key), Some(DueItem { key: key.clone(), at: 10, id }));
             for none in ["1-x", "1767225600000-", ""] {
                 assert_eq!(queue.parse(&format!("{}{none}", queue.prefix())), None, "{none}");
             }

@@ -1,7 +1,7 @@
 //! Lists of runs, and the last run: found by entries that are sorted newest first and carry the status.
 //!
 //! A page costs one list of entries and a read per run shown. For a long list, the entries beyond the first thousand
-//! are counted by listing keys, once in [`COUNTS_LAST`], with a mark per thousand. Only the marks are cached; a page
+//! are counted by listing keys, once in [`COUNT_LIFETIME`], with a mark per thousand. Only the marks are cached; a page
 //! in the middle starts at the mark before it.
 
 use std::{sync::Arc, time::Duration};
@@ -30,7 +30,7 @@ const CONCURRENCY: usize = 16;
 const MAX_LAST_PAGES: usize = 100;
 
 /// Maximum age of the count of entries beyond the first thousand.
-const COUNTS_LAST: Duration = Duration::from_mins(2);
+const COUNT_LIFETIME: Duration = Duration::from_mins(2);
 
 /// Number of entries listed at once to find the last run of any status: usually the first matches.
 const LAST_PAGE: usize = 20;
@@ -55,7 +55,7 @@ struct Step {
 
 impl Runs {
     /// Returns the last matching run. Usually one list and one read.
-    pub async fn last(&self, of: &RunsOf, filter: &RunFilter) -> Result<Run> {
+    pub async fn last(&self, of: &RunList, filter: &RunFilter) -> Result<Run> {
         let folder = of.folder();
         let limit = if *filter == RunFilter::default() { LAST_PAGE } else { MAX_LIST_KEYS };
         let mut start_after = filter.start(&folder);
@@ -80,7 +80,7 @@ impl Runs {
     /// Returns a page of the matching runs, by creation time.
     pub async fn list(
         &self,
-        of: &RunsOf,
+        of: &RunList,
         filter: &RunFilter,
         is_descending: bool,
         offset: usize,
@@ -134,7 +134,7 @@ impl Runs {
     }
 
     /// Counts the matching runs; `first` are the newest.
-    async fn count(&self, of: &RunsOf, filter: &RunFilter, first: &Step) -> Result<CountedList> {
+    async fn count(&self, of: &RunList, filter: &RunFilter, first: &Step) -> Result<CountedList> {
         let counted_at = self.clock.monotonic();
         let mut count = first.ids.len();
         let Some(next) = &first.next else { return Ok(CountedList { counted_at, marks: Vec::new(), total: count }) };
@@ -142,7 +142,7 @@ impl Runs {
         let (folder, key) = (of.folder(), (*of, filter.clone()));
         let mut marks = vec![Mark { key: next.clone(), count }];
         let known =
-            self.counted.lists.get(&key).filter(|known| counted_at.saturating_sub(known.counted_at) < COUNTS_LAST);
+            self.counted.lists.get(&key).filter(|known| counted_at.saturating_sub(known.counted_at) < COUNT_LIFETIME);
         if let Some(known) = known {
             let passed = known.marks.partition_point(|mark| mark.key < *next);
             if let Some(mark) = known.marks.get(passed) {
@@ -226,7 +226,7 @@ const COUNTING_LOCKS: usize = 16;
 
 /// A list of runs: its owner, and optionally an actor or task.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct RunsOf {
+pub struct RunList {
     /// The owner.
     pub owner: UserId,
     /// Only runs of this actor or task.
@@ -250,7 +250,7 @@ pub struct RunFilter {
 #[derive(Debug)]
 pub struct CountedLists {
     /// The lists by owner, actor and filter.
-    pub lists: Cache<(RunsOf, RunFilter), Arc<CountedList>>,
+    pub lists: Cache<(RunList, RunFilter), Arc<CountedList>>,
     locks: [tokio::sync::Mutex<()>; COUNTING_LOCKS],
 }
 
@@ -298,7 +298,7 @@ impl RunFilter {
     }
 }
 
-impl RunsOf {
+impl RunList {
     /// Returns the prefix of its keys.
     pub fn folder(&self) -> String {
         match &self.actor {

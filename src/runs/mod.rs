@@ -1,7 +1,7 @@
 //! Runs of actors: ids, statuses, and the store of each run.
 //!
 //! Larder starts no program: the client that is about to start one creates the run, and sends heartbeats while it is
-//! active. [`Runs`] holds the runs, and [`RunStatus`] defines the transitions. [`Runs::attend`] supervises active
+//! active. [`Runs`] holds the runs, and [`RunStatus`] defines the transitions. [`Runs::check_run`] supervises active
 //! runs, and [`Runs::remove`] deletes finished ones. This module knows no HTTP and no caller.
 
 mod actor;
@@ -13,11 +13,11 @@ mod run_supervision;
 mod status;
 
 pub use actor::{ActorKind, ActorName, InvalidActorName, build_id};
-pub use layout::{PREFIXES, Queue, QueueItem, RunIdentity};
-pub use lists::{RunFilter, RunPage, RunsOf};
+pub use layout::{DueItem, PREFIXES, Queue, RunIdentity};
+pub use lists::{RunFilter, RunList, RunPage};
 pub use registry::{RunOptions, Runs, RunsError};
 pub use run::{Elsewhere, MAX_METAMORPHS, Metamorph, NewRun, Run, RunOrigin, RunSettings, RunUpdate, Uptimes};
-pub use run_supervision::Attended;
+pub use run_supervision::RunCheck;
 pub use status::{Outcome, RunStatus};
 
 /// Items that the fuzz targets call beyond the public interface.

@@ -35,7 +35,7 @@ use crate::{
 };
 
 use super::{
-    layout::{self, Queue, QueueItem, RunIdentity, millis},
+    layout::{self, DueItem, Queue, RunIdentity, millis},
     lists::CountedLists,
     run::{NewRun, Run},
     status::{Moment, RunStatus, whole_millis},
@@ -45,7 +45,7 @@ use super::{
 const MAX_ATTEMPTS: usize = 16;
 
 /// Maximum interval between recorded heartbeats.
-const LONGEST_STEP: Duration = Duration::from_secs(30);
+const MAX_HEARTBEAT_STEP: Duration = Duration::from_secs(30);
 
 /// Settings of runs.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -102,9 +102,9 @@ impl Runs {
         let mut run = new.into_run(self.random.as_ref(), now.wall);
         (run.uptimes.started, run.uptimes.seen) = (whole_millis(now.uptime), whole_millis(now.uptime));
         // First: only this makes the remains of a crash findable.
-        self.announce(&run, store).await?;
+        self.schedule_first_check(&run, store).await?;
         self.write_entries(&run).await?;
-        if !self.may_still_be_made(&run) {
+        if !self.may_still_be_created(&run) {
             return Err(RunsError::Contended);
         }
         // The id is fresh: only a lost response to this very write can conflict.
@@ -128,7 +128,7 @@ impl Runs {
             let (before, etag) = self.read(id).await?;
             let mut run = before.clone();
             if !change(&mut run)? {
-                self.follow(&before, is_announced).await;
+                self.publish_change(&before, is_announced).await;
                 return Ok(before);
             }
             run.stamp(&before, self.now());
@@ -138,7 +138,7 @@ impl Runs {
                 is_announced = true;
             }
             if self.replace(&run, etag).await? {
-                self.follow(&run, is_announced).await;
+                self.publish_change(&run, is_announced).await;
                 return Ok(run);
             }
         }
@@ -153,7 +153,7 @@ impl Runs {
 
     /// Returns the interval between recorded heartbeats: well within the heartbeat timeout.
     pub fn beat_step(&self) -> Duration {
-        (self.options.silence / 4).min(LONGEST_STEP)
+        (self.options.silence / 4).min(MAX_HEARTBEAT_STEP)
     }
 
     /// Returns the time by both clocks.
@@ -162,9 +162,9 @@ impl Runs {
     }
 
     /// Updates lists and waiters to the current state of a run. The next check of the run repeats what fails.
-    async fn follow(&self, run: &Run, is_listed_anew: bool) {
+    async fn publish_change(&self, run: &Run, is_relisted: bool) {
         self.watches.publish(run);
-        if is_listed_anew && let Err(error) = self.remove_stale_entries(run).await {
+        if is_relisted && let Err(error) = self.remove_stale_entries(run).await {
             let error = &error as &dyn std::error::Error;
             tracing::warn!(run = %run.id, error, "a run is listed with a former status until it is checked next");
         }
@@ -286,27 +286,27 @@ impl Runs {
     pub async fn retire(&self, run: &Run) -> Result<()> {
         self.remove_stale_entries(run).await?;
         let end = self.retention_end(run);
-        self.enqueue(Queue::Finished, end.as_millis(), &run.id, &()).await.map(drop)
+        self.schedule(Queue::Finished, end.as_millis(), &run.id, &()).await.map(drop)
     }
 
     /// Makes the first check of a finished run whose retention seems to have ended.
-    pub async fn check_retention(&self, item: &QueueItem, catalog: &Catalog) -> Result<()> {
+    pub async fn check_retention(&self, item: &DueItem, catalog: &Catalog) -> Result<()> {
         let run = match self.get(&item.id).await {
             Ok(run) => run,
-            Err(RunsError::NotFound) => return self.dequeue(item).await,
+            Err(RunsError::NotFound) => return self.ack(item).await,
             Err(error) => return Err(error),
         };
         if let Some(until) = self.kept_until(&run, catalog).await? {
             return self.keep(&run, until, item).await;
         }
         let at = self.now().uptime + self.options.second_check;
-        self.enqueue(Queue::Removal, millis(at), &run.id, &Some(RunIdentity::of(&run))).await?;
-        self.dequeue(item).await
+        self.schedule(Queue::Removal, millis(at), &run.id, &Some(RunIdentity::of(&run))).await?;
+        self.ack(item).await
     }
 
     /// Makes the second check of a finished run, and deletes its document if both agree. Returns the identity for the
     /// rest of the deletion ([`Runs::remove_rest`]), or `None` if the run stays.
-    pub async fn remove(&self, item: &QueueItem, catalog: &Catalog) -> Result<Option<RunIdentity>> {
+    pub async fn remove(&self, item: &DueItem, catalog: &Catalog) -> Result<Option<RunIdentity>> {
         match self.get(&item.id).await {
             Ok(run) => {
                 if let Some(until) = self.kept_until(&run, catalog).await? {
@@ -316,24 +316,24 @@ impl Runs {
                 Ok(Some(RunIdentity::of(&run)))
             }
             // An earlier removal got this far.
-            Err(RunsError::NotFound) => match self.carried(item).await? {
+            Err(RunsError::NotFound) => match self.payload(item).await? {
                 Some(identity) => Ok(Some(identity)),
-                None => self.dequeue(item).await.map(|()| None),
+                None => self.ack(item).await.map(|()| None),
             },
             Err(error) => Err(error),
         }
     }
 
     /// Deletes the entries of a run whose document and tokens are gone, and then the item.
-    pub async fn remove_rest(&self, run: &RunIdentity, item: &QueueItem) -> Result<()> {
+    pub async fn remove_rest(&self, run: &RunIdentity, item: &DueItem) -> Result<()> {
         self.remove_entries(run, RunStatus::ALL).await?;
-        self.dequeue(item).await
+        self.ack(item).await
     }
 
     /// Reschedules the deletion of a run whose item came too early.
-    async fn keep(&self, run: &Run, until: Timestamp, item: &QueueItem) -> Result<()> {
-        let key = self.enqueue(Queue::Finished, until.as_millis(), &run.id, &()).await?;
-        if key == item.key { Ok(()) } else { self.dequeue(item).await }
+    async fn keep(&self, run: &Run, until: Timestamp, item: &DueItem) -> Result<()> {
+        let key = self.schedule(Queue::Finished, until.as_millis(), &run.id, &()).await?;
+        if key == item.key { Ok(()) } else { self.ack(item).await }
     }
 
     fn retention_end(&self, run: &Run) -> Timestamp {
@@ -363,7 +363,7 @@ impl Runs {
 }
 
 /// Interval between reads of a run with waiters: another gateway may end it.
-const POLL: Duration = Duration::from_secs(1);
+const POLL_INTERVAL: Duration = Duration::from_secs(1);
 
 impl Runs {
     /// Returns `run`, which was just read, once it is over, or its state after `patience`.
@@ -383,7 +383,7 @@ impl Runs {
             }
             tokio::select! {
                 changed = latest.changed() => { if changed.is_err() { return Ok(Arc::unwrap_or_clone(run)); } }
-                () = self.clock.sleep(left.min(POLL)) => self.poll(&waiter).await?,
+                () = self.clock.sleep(left.min(POLL_INTERVAL)) => self.poll(&waiter).await?,
             }
         }
     }
@@ -391,7 +391,7 @@ impl Runs {
     /// Reads a run for all its waiters, unless one of them just has, or is about to.
     async fn poll(&self, waiter: &Waiter<'_>) -> Result<()> {
         let Ok(mut read_at) = waiter.watch.read_at.try_lock() else { return Ok(()) };
-        if self.clock.monotonic().saturating_sub(*read_at) < POLL * 9 / 10 {
+        if self.clock.monotonic().saturating_sub(*read_at) < POLL_INTERVAL * 9 / 10 {
             return Ok(());
         }
         let run = self.get(&waiter.id).await?;

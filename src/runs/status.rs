@@ -2,7 +2,7 @@
 //!
 //! Wall clocks jump, and a gateway that is down receives no heartbeats. So the uptime of the installation decides: it
 //! stops while no gateway runs, and is never faster than real time. A limit has passed when the wall clock agrees. If
-//! the wall clock was wrong when the limit began, the uptime needs [`MARGIN`] more, since gateways learn of each
+//! the wall clock was wrong when the limit began, the uptime needs [`UPTIME_MARGIN`] more, since gateways learn of each
 //! other's uptime late. No wall clock reading alone ends a run.
 
 use std::time::Duration;
@@ -139,13 +139,13 @@ impl RunStatus {
 }
 
 /// Extra uptime beyond a limit that is required if the wall clock does not agree that the limit has passed.
-const MARGIN: Duration = Duration::from_hours(1);
+const UPTIME_MARGIN: Duration = Duration::from_hours(1);
 
 /// Maximum difference between two clocks over the same period at which they agree.
-pub const AGREEMENT: Duration = Duration::from_mins(1);
+pub const CLOCK_TOLERANCE: Duration = Duration::from_mins(1);
 
 /// Pause to the next check of a limit on which the clocks disagree.
-const DISAGREEMENT_PAUSE: Duration = Duration::from_mins(5);
+const CLOCK_MISMATCH_INTERVAL: Duration = Duration::from_mins(5);
 
 /// A moment by the wall clock and by the uptime of the installation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -170,13 +170,13 @@ impl Limit {
     pub fn has_passed(&self, now: Moment) -> bool {
         let by_uptime = now.uptime.saturating_sub(self.since.uptime);
         let by_wall = now.wall.since(self.since.wall);
-        by_uptime >= self.length && (by_wall >= self.length || by_uptime >= self.length.saturating_add(MARGIN))
+        by_uptime >= self.length && (by_wall >= self.length || by_uptime >= self.length.saturating_add(UPTIME_MARGIN))
     }
 
     /// Returns the uptime at which to check the limit again.
     pub fn next_check(&self, now: Moment) -> Duration {
         let expected = self.since.uptime.saturating_add(self.length);
-        if expected > now.uptime { expected } else { now.uptime + DISAGREEMENT_PAUSE }
+        if expected > now.uptime { expected } else { now.uptime + CLOCK_MISMATCH_INTERVAL }
     }
 }
 
@@ -205,7 +205,7 @@ impl Run {
         if self.seen_at != before.seen_at {
             let passed =
                 [now.wall.since(before.seen_at), now.uptime.saturating_sub(Duration::from_millis(before.uptimes.seen))];
-            let is_steady = passed[0].abs_diff(passed[1]) <= AGREEMENT;
+            let is_steady = passed[0].abs_diff(passed[1]) <= CLOCK_TOLERANCE;
             // Only the wall clock knows the age of the last heartbeat; it counts as zero if that clock was wrong.
             let age = if is_steady { now.wall.since(self.seen_at) } else { Duration::ZERO };
             self.uptimes.seen = before.uptimes.seen.max(whole_millis(now.uptime.saturating_sub(age)));
@@ -219,7 +219,7 @@ impl Run {
     /// any.
     pub fn correct_uptimes(&mut self, now: Duration) -> bool {
         let before = self.uptimes;
-        let (now, latest) = (whole_millis(now), whole_millis(now.saturating_add(MARGIN)));
+        let (now, latest) = (whole_millis(now), whole_millis(now.saturating_add(UPTIME_MARGIN)));
         let correct = |at: u64| if at > latest { now } else { at };
         self.uptimes.started = correct(before.started);
         self.uptimes.seen = correct(before.seen);
@@ -322,6 +322,6 @@ mod tests {
     fn the_next_check_is_when_the_uptime_has_passed_the_limit_and_later_where_the_clocks_disagree() {
         let limit = Limit { since: moment(1000, 10), length: HOUR * 5 };
         assert_eq!(limit.next_check(moment(1002, 12)), HOUR * 15);
-        assert_eq!(limit.next_check(moment(0, 15)), HOUR * 15 + DISAGREEMENT_PAUSE);
+        assert_eq!(limit.next_check(moment(0, 15)), HOUR * 15 + CLOCK_MISMATCH_INTERVAL);
     }
 }
