@@ -243,10 +243,10 @@ static GENERAL: &[Setting] = &[
         help: "Time without a heartbeat after which a run of an Actor is considered dead",
         is_secret: false,
         apply: |config, text| {
-            config.runs.silence = time(text, HEARTBEAT_TIMEOUT_RANGE)?;
+            config.runs.heartbeat_timeout = time(text, HEARTBEAT_TIMEOUT_RANGE)?;
             Ok(())
         },
-        show: |config| Some(show_time(config.runs.silence)),
+        show: |config| Some(show_time(config.runs.heartbeat_timeout)),
     },
     Setting {
         name: "run_retention_days",

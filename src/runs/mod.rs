@@ -16,7 +16,7 @@ pub use actor::{ActorKind, ActorName, InvalidActorName, build_id};
 pub use layout::{DueItem, PREFIXES, Queue, RunIdentity};
 pub use lists::{RunFilter, RunList, RunPage};
 pub use registry::{RunOptions, Runs, RunsError};
-pub use run::{Elsewhere, MAX_METAMORPHS, Metamorph, NewRun, Run, RunOrigin, RunSettings, RunUpdate, Uptimes};
+pub use run::{MAX_METAMORPHS, Metamorph, NewRun, Run, RunOrigin, RunSettings, RunUpdate, UpstreamIds, Uptimes};
 pub use run_supervision::RunCheck;
 pub use status::{Outcome, RunStatus};
 

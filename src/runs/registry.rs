@@ -51,7 +51,7 @@ const MAX_HEARTBEAT_STEP: Duration = Duration::from_secs(30);
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct RunOptions {
     /// Heartbeat timeout, after which a run counts as dead.
-    pub silence: Duration,
+    pub heartbeat_timeout: Duration,
     /// Minimum retention of finished runs; the default retention of unnamed stores if not set.
     pub retention: Option<Retention>,
     /// Uptime between the two checks that must find a finished run expired.
@@ -60,7 +60,7 @@ pub struct RunOptions {
 
 impl Default for RunOptions {
     fn default() -> Self {
-        Self { silence: Duration::from_hours(1), retention: None, second_check: Duration::from_hours(1) }
+        Self { heartbeat_timeout: Duration::from_hours(1), retention: None, second_check: Duration::from_hours(1) }
     }
 }
 
@@ -146,14 +146,14 @@ impl Runs {
     }
 
     /// Records a heartbeat of a run.
-    pub async fn beat(&self, id: &RunId) -> Result<Run> {
-        let step = self.beat_step();
-        self.update(id, |run| Ok(run.seen(self.clock.now(), step))).await
+    pub async fn heartbeat(&self, id: &RunId) -> Result<Run> {
+        let step = self.heartbeat_step();
+        self.update(id, |run| Ok(run.record_heartbeat(self.clock.now(), step))).await
     }
 
     /// Returns the interval between recorded heartbeats: well within the heartbeat timeout.
-    pub fn beat_step(&self) -> Duration {
-        (self.options.silence / 4).min(MAX_HEARTBEAT_STEP)
+    pub fn heartbeat_step(&self) -> Duration {
+        (self.options.heartbeat_timeout / 4).min(MAX_HEARTBEAT_STEP)
     }
 
     /// Returns the time by both clocks.
@@ -366,9 +366,9 @@ impl Runs {
 const POLL_INTERVAL: Duration = Duration::from_secs(1);
 
 impl Runs {
-    /// Returns `run`, which was just read, once it is over, or its state after `patience`.
-    pub async fn finished(&self, run: Run, patience: Duration) -> Result<Run> {
-        if run.status.is_terminal() || patience.is_zero() {
+    /// Returns `run`, which was just read, once it is over, or its state after `timeout`.
+    pub async fn wait_until_finished(&self, run: Run, timeout: Duration) -> Result<Run> {
+        if run.status.is_terminal() || timeout.is_zero() {
             return Ok(run);
         }
         let began = self.clock.monotonic();
@@ -377,7 +377,7 @@ impl Runs {
         loop {
             let run = Arc::clone(&latest.borrow_and_update());
             let now = self.clock.monotonic();
-            let left = patience.saturating_sub(now.saturating_sub(began));
+            let left = timeout.saturating_sub(now.saturating_sub(began));
             if run.status.is_terminal() || left.is_zero() {
                 return Ok(Arc::unwrap_or_clone(run));
             }

@@ -129,21 +129,21 @@ pub struct NewRun {
     /// Its store.
     pub store: StoreId,
     /// Its dataset and request queue, if an upstream has them.
-    pub elsewhere: Option<Elsewhere>,
+    pub upstream_ids: Option<UpstreamIds>,
 }
 
 /// Storages of a run at the upstream, by its ids.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Elsewhere {
+pub struct UpstreamIds {
     /// Its dataset.
     pub dataset: String,
     /// Its request queue.
     pub request_queue: String,
 }
 
-impl Elsewhere {
+impl UpstreamIds {
     /// Returns placeholder ids without an upstream: the platform's models require them.
-    fn nowhere(random: &dyn Random) -> Self {
+    fn generate(random: &dyn Random) -> Self {
         let id = || StoreId::generate(random).to_string();
         Self { dataset: id(), request_queue: id() }
     }
@@ -209,7 +209,7 @@ pub struct Run {
     pub seen_at: Timestamp,
     /// Time of the abort request.
     #[serde(rename = "abortRequestedAt")]
-    pub abort_asked_at: Option<Timestamp>,
+    pub abort_requested_at: Option<Timestamp>,
     /// Tokens that were created for it and end with it.
     #[serde(rename = "tokenIds")]
     pub tokens: Vec<TokenId>,
@@ -232,7 +232,7 @@ pub struct Uptimes {
     pub seen: u64,
     /// The abort request.
     #[serde(rename = "abortRequested", default, skip_serializing_if = "Option::is_none")]
-    pub abort_asked: Option<u64>,
+    pub abort_requested: Option<u64>,
 }
 
 /// An update of a run by its runner or owner.
@@ -249,8 +249,8 @@ pub struct RunUpdate {
 impl NewRun {
     /// Returns the first document of the run.
     pub fn into_run(self, random: &dyn Random, now: Timestamp) -> Run {
-        let Self { actor_run, owner_id, task, creator, origin, settings, build_id, store, elsewhere } = self;
-        let Elsewhere { dataset, request_queue } = elsewhere.unwrap_or_else(|| Elsewhere::nowhere(random));
+        let Self { actor_run, owner_id, task, creator, origin, settings, build_id, store, upstream_ids } = self;
+        let UpstreamIds { dataset, request_queue } = upstream_ids.unwrap_or_else(|| UpstreamIds::generate(random));
         let mut run = Run {
             id: actor_run.run,
             version: 0,
@@ -275,7 +275,7 @@ impl NewRun {
             inputs_begun: 0,
             metamorphs: Vec::new(),
             seen_at: now,
-            abort_asked_at: None,
+            abort_requested_at: None,
             tokens: Vec::new(),
             uptimes: Uptimes::default(),
             store_uses: None,
@@ -311,8 +311,8 @@ impl Run {
     }
 
     /// Records a heartbeat. Returns whether to write it, which is at most once per `step`.
-    pub fn seen(&mut self, now: Timestamp, step: Duration) -> bool {
-        let status = self.status.alive();
+    pub fn record_heartbeat(&mut self, now: Timestamp, step: Duration) -> bool {
+        let status = self.status.after_heartbeat();
         // A date far ahead was written by a clock that was wrong.
         let is_fresh = now.since(self.seen_at) < step && self.seen_at.since(now) < step;
         if status.is_terminal() || status == self.status && is_fresh {
@@ -335,12 +335,12 @@ impl Run {
     }
 
     /// Records an abort request. Returns whether anything changed.
-    pub fn ask_to_abort(&mut self, now: Timestamp) -> bool {
-        let status = self.status.abort_asked();
+    pub fn request_abort(&mut self, now: Timestamp) -> bool {
+        let status = self.status.abort_requested();
         let is_news = status != self.status;
         if is_news {
             self.status = status;
-            self.abort_asked_at = Some(now);
+            self.abort_requested_at = Some(now);
             self.finished_at = status.is_terminal().then_some(now);
         }
         is_news
@@ -375,7 +375,7 @@ impl Run {
     }
 
     /// Records a metamorph, once its input exists. Returns whether anything changed.
-    pub fn become_other(&mut self, metamorph: Metamorph) -> Result<bool> {
+    pub fn metamorph(&mut self, metamorph: Metamorph) -> Result<bool> {
         if self.status.is_terminal() {
             return Err(RunsError::Over);
         }
@@ -387,7 +387,7 @@ impl Run {
     }
 
     /// Records a token that ends with the run.
-    pub fn remember_token(&mut self, token: TokenId) -> Result<()> {
+    pub fn add_token(&mut self, token: TokenId) -> Result<()> {
         if self.status.is_terminal() {
             return Err(RunsError::Over);
         }

@@ -118,7 +118,7 @@ impl Runs {
     pub async fn abort(&self, id: &RunId) -> Result<Run> {
         let at = self.now().uptime + ABORT_TIMEOUT;
         self.schedule(Queue::Due, millis(at), id, &()).await?;
-        self.update(id, |run| Ok(run.ask_to_abort(self.clock.now()))).await
+        self.update(id, |run| Ok(run.request_abort(self.clock.now()))).await
     }
 
     /// Schedules a check of a run that is about to be created.
@@ -157,7 +157,7 @@ impl Runs {
         let now = Moment { wall, ..now };
         let is_aborted = run.abort_limit(ABORT_TIMEOUT).is_some_and(|limit| limit.has_passed(now));
         let is_late = run.time_limit().is_some_and(|limit| limit.has_passed(now));
-        let is_silent = run.silence_limit(self.options.silence).has_passed(now);
+        let is_silent = run.heartbeat_limit(self.options.heartbeat_timeout).has_passed(now);
         let outcome = if is_aborted { Outcome::Aborted } else { Outcome::TimedOut };
         let is_over = (is_aborted || is_late || is_silent) && run.finish(outcome, None, now.wall);
         if is_over && !is_aborted && run.status == RunStatus::TimedOut && run.status_message.is_none() {
@@ -170,7 +170,11 @@ impl Runs {
     /// Returns the uptime in milliseconds at which an active run needs the next check.
     fn next_check_at(&self, run: &Run, store: Option<&StoreSnapshot>) -> i64 {
         let now = self.now();
-        let limits = [run.abort_limit(ABORT_TIMEOUT), run.time_limit(), Some(run.silence_limit(self.options.silence))];
+        let limits = [
+            run.abort_limit(ABORT_TIMEOUT),
+            run.time_limit(),
+            Some(run.heartbeat_limit(self.options.heartbeat_timeout)),
+        ];
         let of_limits = limits.into_iter().flatten().map(|limit| limit.next_check(now));
         let pause = match store {
             None => CHECK_INTERVAL_WITHOUT_STORE,
@@ -197,7 +201,7 @@ fn record_use(run: &mut Run, used: StoreUse, now: Timestamp) -> bool {
         let is_ahead = run.seen_at.since(now) > CLOCK_TOLERANCE;
         let at = if is_dated { used.at } else { now };
         run.seen_at = if is_ahead { at } else { run.seen_at.max(at) };
-        run.status = run.status.alive();
+        run.status = run.status.after_heartbeat();
     }
     is_dated || is_counted || is_first
 }

@@ -109,7 +109,7 @@ impl RunStatus {
 
     /// Returns the status after a heartbeat.
     #[must_use]
-    pub fn alive(self) -> Self {
+    pub fn after_heartbeat(self) -> Self {
         if self == Self::Ready { Self::Running } else { self }
     }
 
@@ -129,7 +129,7 @@ impl RunStatus {
     /// Returns the status after an abort request. A run that has not begun ends at once; an active one must be ended
     /// by its runner.
     #[must_use]
-    pub fn abort_asked(self) -> Self {
+    pub fn abort_requested(self) -> Self {
         match self {
             Self::Ready => Self::Aborted,
             Self::Running => Self::Aborting,
@@ -189,15 +189,15 @@ impl Run {
     }
 
     /// Returns the limit on the time without a heartbeat.
-    pub fn silence_limit(&self, length: Duration) -> Limit {
+    pub fn heartbeat_limit(&self, length: Duration) -> Limit {
         let since = Moment { wall: self.seen_at, uptime: Duration::from_millis(self.uptimes.seen) };
         Limit { since, length }
     }
 
     /// Returns the limit on the time from an abort request to the end, if an abort was requested.
     pub fn abort_limit(&self, length: Duration) -> Option<Limit> {
-        let uptime = Duration::from_millis(self.uptimes.abort_asked.unwrap_or_default());
-        Some(Limit { since: Moment { wall: self.abort_asked_at?, uptime }, length })
+        let uptime = Duration::from_millis(self.uptimes.abort_requested.unwrap_or_default());
+        Some(Limit { since: Moment { wall: self.abort_requested_at?, uptime }, length })
     }
 
     /// Records by uptime what a change, made now, has recorded by wall time.
@@ -210,8 +210,8 @@ impl Run {
             let age = if is_steady { now.wall.since(self.seen_at) } else { Duration::ZERO };
             self.uptimes.seen = before.uptimes.seen.max(whole_millis(now.uptime.saturating_sub(age)));
         }
-        if self.abort_asked_at != before.abort_asked_at {
-            self.uptimes.abort_asked = Some(whole_millis(now.uptime));
+        if self.abort_requested_at != before.abort_requested_at {
+            self.uptimes.abort_requested = Some(whole_millis(now.uptime));
         }
     }
 
@@ -223,7 +223,7 @@ impl Run {
         let correct = |at: u64| if at > latest { now } else { at };
         self.uptimes.started = correct(before.started);
         self.uptimes.seen = correct(before.seen);
-        self.uptimes.abort_asked = before.abort_asked.map(correct);
+        self.uptimes.abort_requested = before.abort_requested.map(correct);
         self.uptimes != before
     }
 }
@@ -242,7 +242,7 @@ mod tests {
     #[test]
     fn what_is_over_never_changes() {
         for status in RunStatus::ALL.into_iter().filter(|status| status.is_terminal()) {
-            assert_eq!((status.alive(), status.abort_asked()), (status, status));
+            assert_eq!((status.after_heartbeat(), status.abort_requested()), (status, status));
             assert_eq!(OUTCOMES.map(|outcome| status.finished(outcome)), [status; 4]);
         }
     }
@@ -251,7 +251,7 @@ mod tests {
     fn a_status_excludes_none_that_may_follow_it() {
         for status in RunStatus::ALL {
             let next = OUTCOMES.map(|outcome| status.finished(outcome)).into_iter();
-            let mut next = next.chain([status, status.alive(), status.abort_asked()]);
+            let mut next = next.chain([status, status.after_heartbeat(), status.abort_requested()]);
             assert!(next.all(|next| !status.excludes(next)), "{status:?}");
             let forbidden = RunStatus::ALL.into_iter().filter(|other| status.excludes(*other));
             for other in forbidden {
@@ -281,9 +281,9 @@ mod tests {
 
     #[test]
     fn a_sign_of_life_begins_a_run_and_does_nothing_else() {
-        assert_eq!(RunStatus::Ready.alive(), RunStatus::Running);
+        assert_eq!(RunStatus::Ready.after_heartbeat(), RunStatus::Running);
         for status in RunStatus::ALL.into_iter().filter(|status| *status != RunStatus::Ready) {
-            assert_eq!(status.alive(), status);
+            assert_eq!(status.after_heartbeat(), status);
         }
     }
 

@@ -47,14 +47,14 @@ async fn live(host: &Host, world: &World, number: usize) {
     host.gateway.put(&store, "INPUT", "flour").await.expect("a write");
     let run = host.start(world, &store).await.expect("a run");
     let id = host.tokens.new_id();
-    let remember = |run: &mut larder::runs::Run| run.remember_token(id).map(|()| true);
+    let remember = |run: &mut larder::runs::Run| run.add_token(id).map(|()| true);
     host.runs.update(&run.id, remember).await.expect("a change");
     let owner = host.users.admin().await.expect("an account");
     let new = NewToken { id: Some(id), ..NewToken::default() };
     let (_, token) = host.tokens.create(&owner, new).await.expect("a token");
     host.tokens.identify(Some(token.reveal())).await.expect("a caller");
     host.tokens.flush_uses().await.expect("uses are written down");
-    host.runs.beat(&run.id).await.expect("a heartbeat");
+    host.runs.heartbeat(&run.id).await.expect("a heartbeat");
     let outcome = [Outcome::Succeeded, Outcome::Failed, Outcome::Aborted, Outcome::TimedOut][number % 4];
     host.finish(&run, outcome).await.expect("an end");
 }

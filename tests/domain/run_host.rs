@@ -60,7 +60,7 @@ impl Host {
             settings,
             build_id,
             store: store.document.id,
-            elsewhere: None,
+            upstream_ids: None,
         };
         self.runs.create(new, store).await
     }

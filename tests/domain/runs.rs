@@ -94,7 +94,7 @@ async fn a_crash_at_any_call_of_a_runs_life_leaves_nothing_for_ever_and_never_ha
         }
         let made = host.start(&world, &store).await;
         if let Ok(run) = &made {
-            let _ = host.runs.beat(&run.id).await;
+            let _ = host.runs.heartbeat(&run.id).await;
             let _ = host.finish(run, Outcome::Succeeded).await;
         }
         host.pass(&world, 3).await;
@@ -184,7 +184,7 @@ async fn live_with_jumps(seed: u64, is_guarded: bool) {
             }
         }
         for run in &beating {
-            host.runs.beat(run).await.expect("a heartbeat");
+            host.runs.heartbeat(run).await.expect("a heartbeat");
         }
         if let Some((_, store)) = &using {
             // Refused while a clock that is ahead hides the store.

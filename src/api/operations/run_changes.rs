@@ -88,9 +88,9 @@ async fn update(
         let details = audit::Details { run: Some(&run.id), general_access, ..audit::Details::default() };
         audit::log(caller, audit::Action::RunUpdate, &details);
     }
-    let (now, step) = (context.clock.now(), context.runs.beat_step());
+    let (now, step) = (context.clock.now(), context.runs.heartbeat_step());
     let changed = context.runs.update(&run.id, |run| {
-        let is_seen = run.seen(now, step);
+        let is_seen = run.record_heartbeat(now, step);
         Ok(run.apply(&update) || is_seen)
     });
     Ok(runs::run_response(StatusCode::OK, &changed.await?))

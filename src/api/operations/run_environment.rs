@@ -69,10 +69,10 @@ pub async fn create(
 /// the run, and the token's future id.
 pub async fn register_token(context: &Context, run: &RunId) -> Result<(Run, TokenId), ApiError> {
     let id = context.tokens.new_id();
-    let (now, step) = (context.clock.now(), context.runs.beat_step());
+    let (now, step) = (context.clock.now(), context.runs.heartbeat_step());
     let announced = context.runs.update(run, |run| {
-        run.seen(now, step);
-        run.remember_token(id)?;
+        run.record_heartbeat(now, step);
+        run.add_token(id)?;
         Ok(true)
     });
     Ok((announced.await?, id))

@@ -200,8 +200,17 @@ pub async fn start(
     }
     let task = matches!(source.kind, crate::runs::ActorKind::Task).then_some(actor);
     let build_id = build_id(&actor, &settings.build);
-    let new =
-        NewRun { actor_run, owner_id, task, creator, origin, settings, build_id, store: store.document.id, elsewhere };
+    let new = NewRun {
+        actor_run,
+        owner_id,
+        task,
+        creator,
+        origin,
+        settings,
+        build_id,
+        store: store.document.id,
+        upstream_ids,
+    };
     let run = context.runs.create(new, &store).await?;
     let details = audit::Details { run: Some(&run.id), actor: Some(actor.as_str()), ..audit::Details::default() };
     audit::log(caller, audit::Action::RunCreate, &details);

@@ -17,7 +17,7 @@ use crate::{
     api::message::{browser_policy, error::ApiError, response::ResponseBody},
     auth::{Token, UpstreamKind, is_upstream_id},
     outbound::{ClientResponse, HttpClient, HttpClientError, RELAYED},
-    runs::Elsewhere,
+    runs::UpstreamIds,
     storage::{BodyError, BoxError},
     telemetry::{request_context::trace_header, trace::TRACEPARENT},
 };

@@ -30,7 +30,7 @@ pub async fn actor(world: Arc<World>) {
         let longest = u64::try_from(LONGEST_PAUSE.as_millis()).expect("it is short");
         world.time.sleep(world.rng.millis(60_000, longest)).await;
         let Some(gateway) = world.serving() else { continue };
-        match gateway.runs.beat(&run).await {
+        match gateway.runs.heartbeat(&run).await {
             Ok(run) if !run.status.is_terminal() => {}
             Ok(_) | Err(_) => return world.complain("a run was ended"),
         }
@@ -67,11 +67,11 @@ async fn start(world: &World, gateway: &Gateway) -> (RunId, Token) {
         settings,
         build_id: ActorId::generate(&random),
         store: store.document.id,
-        elsewhere: None,
+        upstream_ids: None,
     };
     let run = gateway.runs.create(new, &store).await.expect("a run");
     let id = gateway.tokens.new_id();
-    let remembered = gateway.runs.update(&run.id, |run| run.remember_token(id).map(|()| true)).await;
+    let remembered = gateway.runs.update(&run.id, |run| run.add_token(id).map(|()| true)).await;
     let run = remembered.expect("a run");
     let scope = Scope::of_run(run.store, &run.dataset, &run.request_queue, false);
     let new = NewToken { id: Some(id), scope: Some(scope), run: Some(run.id), ..NewToken::default() };
