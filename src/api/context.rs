@@ -4,11 +4,12 @@ use std::{net::IpAddr, ops::Deref, sync::Arc};
 
 use crate::{
     auth::{
-        AccountsError, Caller, Grant, Quota, Secrets, SharedStores, Token, TokenHash, Tokens, User, Users, signature,
+        AccountsError, Caller, Grant, Quota, Secrets, SharedStores, Token, TokenHash, TokenRepository, User,
+        UserRepository, signature,
     },
     clock::{Clock, Timestamp},
     kv::{Catalog, ClockRecords, Document, GeneralAccess, Records, StoreSnapshot},
-    runs::Runs,
+    runs::RunRepository,
     server::ClientAddr,
     storage::MemoryBudget,
     telemetry::{CostLedger, Metrics, Prices, trace::Tracer},
@@ -68,13 +69,13 @@ pub struct ApiState {
     /// Their records.
     pub records: Arc<Records>,
     /// The accounts.
-    pub users: Arc<Users>,
+    pub users: Arc<UserRepository>,
     /// Their tokens.
-    pub tokens: Arc<Tokens>,
+    pub tokens: Arc<TokenRepository>,
     /// Index of shared stores.
     pub shared: SharedStores,
     /// Runs of actors.
-    pub runs: Arc<Runs>,
+    pub runs: Arc<RunRepository>,
     /// Secrets that sign links.
     pub secrets: Arc<Secrets>,
     /// Upstream for datasets and request queues, if configured.

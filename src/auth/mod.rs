@@ -1,6 +1,6 @@
 //! Authentication and authorization.
 //!
-//! A request's token becomes a [`Caller`] ([`Tokens`]). A caller and an action become a [`Grant`] ([`authorize`]).
+//! A request's token becomes a [`Caller`] ([`TokenRepository`]). A caller and an action become a [`Grant`] ([`authorize`]).
 //! Access to a store's data requires a grant. This module also derives secrets ([`Secrets`]) and signs links
 //! ([`signature`]). It sees tokens as text and knows no HTTP.
 
@@ -12,9 +12,9 @@ mod share_index;
 pub mod signature;
 mod token;
 mod token_objects;
-mod tokens;
+mod token_repository;
 mod user;
-mod users;
+mod user_repository;
 
 pub use access::{
     AccountAction, AccountGrant, Action, Addressed, Admitted, Caller, Denied, Grant, RunAction, RunFacts, RunGrant,
@@ -24,14 +24,14 @@ pub use error::AccountsError;
 pub use secret::{MasterSecret, Secrets, SecretsError};
 pub use share_index::SharedStores;
 pub use token::{KeptToken, Scope, StoreRule, Token, TokenHash, UpstreamKind, is_upstream_id};
-pub use tokens::{NewToken, Tokens, Unrecognised};
+pub use token_repository::{NewToken, TokenRepository, Unrecognised};
 pub use user::{AccountAccess, Quota, QuotaUpdate, User, Username};
-pub use users::{NewUser, Page, PageQuery, UserUpdate, Users};
+pub use user_repository::{NewUser, Page, PageQuery, UserRepository, UserUpdate};
 
 /// Prefixes of all objects of this module, each a folder whose keys are listed in byte order, or one object.
 pub const PREFIXES: [&str; 8] = [
-    users::USERS,
-    users::USER_IDS,
+    user_repository::USERS,
+    user_repository::USER_IDS,
     token_objects::TOKENS,
     token_objects::TOKENS_OF,
     token_objects::TOKEN_USES,

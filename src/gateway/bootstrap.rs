@@ -12,7 +12,7 @@ use std::{
 use bytes::Bytes;
 
 use crate::{
-    auth::{AccountAccess, AccountsError, NewUser, Token, Tokens, User, Username, Users},
+    auth::{AccountAccess, AccountsError, NewUser, Token, TokenRepository, User, UserRepository, Username},
     clock::Random,
     config::{Config, weakness},
     storage::{self, Attributes, ByteStream, GetOptions, ObjectStore, Precondition, PutOptions},
@@ -246,14 +246,18 @@ impl FirstUser {
 
     /// Creates the account if it is missing, and makes its token valid; does nothing without a user. If several
     /// gateways start at once, one of them creates it.
-    pub(super) async fn make_sure(user: Option<Self>, users: &Users, tokens: &Tokens) -> Result<(), StartError> {
+    pub(super) async fn make_sure(
+        user: Option<Self>,
+        users: &UserRepository,
+        tokens: &TokenRepository,
+    ) -> Result<(), StartError> {
         match user {
             Some(user) => user.be_there(users, tokens).await,
             None => Ok(()),
         }
     }
 
-    async fn be_there(&self, users: &Users, tokens: &Tokens) -> Result<(), StartError> {
+    async fn be_there(&self, users: &UserRepository, tokens: &TokenRepository) -> Result<(), StartError> {
         let failed = |cause| StartError::FirstUser { user: self.name.clone(), cause };
         let user = self.account(users).await.map_err(failed)?;
         if user.is_disabled {
@@ -263,7 +267,7 @@ impl FirstUser {
         tokens.accept_given(&user, token).await.map_err(failed)
     }
 
-    async fn account(&self, users: &Users) -> Result<Arc<User>, AccountsError> {
+    async fn account(&self, users: &UserRepository) -> Result<Arc<User>, AccountsError> {
         if let Some(user) = users.find(self.name.as_str()).await? {
             return Ok(user);
         }

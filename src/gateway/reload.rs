@@ -13,11 +13,11 @@ use arc_swap::ArcSwap;
 
 use crate::{
     api::{ApiOptions, LinkOrigin},
-    auth::{Tokens, Users},
+    auth::{TokenRepository, UserRepository},
     clock::{Clock, SystemClock, Timestamp},
     config::Config,
     kv::Catalog,
-    runs::Runs,
+    runs::RunRepository,
     server::{Tls, TrustedProxies, reachable_address},
 };
 
@@ -34,9 +34,9 @@ pub struct Reloading {
     pub(super) front: Arc<Front>,
     pub(super) keeping: Keeping,
     pub(super) catalog: Arc<Catalog>,
-    pub(super) runs: Arc<Runs>,
-    pub(super) users: Arc<Users>,
-    pub(super) tokens: Arc<Tokens>,
+    pub(super) runs: Arc<RunRepository>,
+    pub(super) users: Arc<UserRepository>,
+    pub(super) tokens: Arc<TokenRepository>,
     pub(super) makes_accounts: bool,
     pub(super) tls: Option<Arc<Tls>>,
     pub(super) trusted_proxies: Arc<ArcSwap<TrustedProxies>>,

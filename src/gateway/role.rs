@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use crate::{
     api::Api,
-    auth::{AccountsError, Secrets, Token, Users},
+    auth::{AccountsError, Secrets, Token, UserRepository},
     clock::{Clock, Random},
     config::{Config, LeaderSetting},
     jobs::{Job, LifecycleRulesJob, MaintenanceJob, RunSupervision, TotalsJob},
@@ -131,11 +131,11 @@ impl Role {
         objects: &Arc<dyn ObjectStore>,
         clock: &Arc<dyn Clock>,
         random: &Arc<dyn Random>,
-    ) -> Result<Users, StartError> {
+    ) -> Result<UserRepository, StartError> {
         let (objects, random, staleness) = (Arc::clone(objects), Arc::clone(random), self.staleness());
         match self {
             Self::Alone | Self::Equal | Self::Leader => {
-                let users = Users::open(objects, Arc::clone(clock), random, staleness).await?;
+                let users = UserRepository::open(objects, Arc::clone(clock), random, staleness).await?;
                 Ok(users.cached_elsewhere(self.classes()))
             }
             Self::Follower(_) => tokio::select! {
@@ -215,10 +215,10 @@ async fn made_by_leader(
     clock: &Arc<dyn Clock>,
     random: Arc<dyn Random>,
     staleness: Option<Duration>,
-) -> Result<Users, AccountsError> {
+) -> Result<UserRepository, AccountsError> {
     loop {
         let (objects, random) = (Arc::clone(&objects), Arc::clone(&random));
-        if let Some(users) = Users::read(objects, Arc::clone(clock), random, staleness).await? {
+        if let Some(users) = UserRepository::read(objects, Arc::clone(clock), random, staleness).await? {
             return Ok(users);
         }
         tracing::info!("waiting for the leader's first start");

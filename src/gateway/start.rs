@@ -14,7 +14,7 @@ use crate::{
     jobs::{Job, JobMeter, MaintenanceJob, RunSupervision, UsageReport, schedule},
     kv::{AbandonedUploads, CacheOptions, Catalog, CatalogOptions, ClockRecords, Installation, Records, check_format},
     outbound::{HttpClient, LeaderClient},
-    runs::{RunOptions, Runs},
+    runs::{RunOptions, RunRepository},
     server::{DrainSignal, Drained, Server, Tls, Workers, raise_file_limit},
     storage::{MemoryBudget, ObjectStore},
     telemetry::{CostLedger, Metrics, show_panics},
@@ -196,7 +196,7 @@ fn jobs(
     role: &Role,
     catalog: &Arc<Catalog>,
     objects: &Arc<dyn ObjectStore>,
-    (runs, tokens, health): (Arc<Runs>, Arc<Tokens>, Arc<Health>),
+    (runs, tokens, health): (Arc<RunRepository>, Arc<TokenRepository>, Arc<Health>),
     clock_records: Arc<ClockRecords>,
     tracing: &Tracing,
 ) -> Vec<Arc<dyn Job>> {
@@ -285,10 +285,10 @@ async fn accounts(
     (clock, guard): (&Arc<dyn Clock>, &Arc<ClockGuard>),
     random: &Arc<dyn Random>,
     AdminToken { token: admin, .. }: &AdminToken,
-) -> Result<(Arc<Users>, Arc<Tokens>), StartError> {
+) -> Result<(Arc<UserRepository>, Arc<TokenRepository>), StartError> {
     let users = Arc::new(role.users(objects, clock, random).await?);
     let (of_tokens, clock, random) = (Arc::clone(&users), Arc::clone(clock), Arc::clone(random));
-    let tokens = Tokens::new(Arc::clone(objects), clock, random, of_tokens, admin, role.staleness());
+    let tokens = TokenRepository::new(Arc::clone(objects), clock, random, of_tokens, admin, role.staleness());
     let tokens = Arc::new(tokens.guarded_by(Arc::clone(guard)));
     FirstUser::make_sure(FirstUser::of(config).filter(|_| role.makes_accounts()), &users, &tokens).await?;
     Ok((users, tokens))
@@ -312,9 +312,9 @@ fn runs(
     objects: &Arc<dyn ObjectStore>,
     (clock, guard): (&Arc<dyn Clock>, &Arc<ClockGuard>),
     random: &Arc<dyn Random>,
-) -> Arc<Runs> {
+) -> Arc<RunRepository> {
     let options = RunOptions { retention: Some(config.run_retention()), ..config.runs };
-    Arc::new(Runs::new(Arc::clone(objects), Arc::clone(clock), Arc::clone(random), Arc::clone(guard), options))
+    Arc::new(RunRepository::new(Arc::clone(objects), Arc::clone(clock), Arc::clone(random), Arc::clone(guard), options))
 }
 
 /// Waits for the shutdown and, if there is a delay, until load balancers have noticed.

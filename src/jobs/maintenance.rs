@@ -14,7 +14,7 @@ use async_trait::async_trait;
 use futures_util::future::BoxFuture;
 
 use crate::{
-    auth::Tokens,
+    auth::TokenRepository,
     kv::{self, AbandonedUploads, Catalog, ClockRecords, LifecycleRules, Totals},
     storage::{LifecycleError, Reconciled},
 };
@@ -122,14 +122,14 @@ impl MaintenanceJob {
     }
 
     /// Returns the job that deletes expired tokens, and remains of revoked ones.
-    pub fn token_deletion(tokens: Arc<Tokens>) -> Self {
+    pub fn token_deletion(tokens: Arc<TokenRepository>) -> Self {
         Self::new("token deletion", TOKEN_DELETION_INTERVAL, tokens, async |tokens| {
             tokens.delete_ended().await.map_err(kv::Error::unavailable)
         })
     }
 
     /// Returns the job that records when tokens were last used.
-    pub fn token_last_use(tokens: Arc<Tokens>) -> Self {
+    pub fn token_last_use(tokens: Arc<TokenRepository>) -> Self {
         Self::new("token last use", TOKEN_USE_INTERVAL, tokens, async |tokens| {
             tokens.flush_uses().await.map_err(kv::Error::unavailable)
         })

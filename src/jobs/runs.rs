@@ -6,9 +6,9 @@ use async_trait::async_trait;
 use futures_util::{StreamExt, stream};
 
 use crate::{
-    auth::{AccountsError, Tokens},
+    auth::{AccountsError, TokenRepository},
     kv::{self, Catalog, TokenId, UserId},
-    runs::{DueItem, Queue, RunCheck, Runs},
+    runs::{DueItem, Queue, RunCheck, RunRepository},
 };
 
 use super::scheduler::{Job, JobReport};
@@ -29,9 +29,9 @@ const MAX_PAGES: usize = 100;
 /// Dependencies of the jobs about runs.
 #[derive(Debug)]
 struct RunJobs {
-    runs: Arc<Runs>,
+    runs: Arc<RunRepository>,
     catalog: Arc<Catalog>,
-    tokens: Arc<Tokens>,
+    tokens: Arc<TokenRepository>,
 }
 
 /// Ends runs that have timed out or stopped sending heartbeats, keeps the stores of the others, and revokes the
@@ -45,7 +45,7 @@ pub struct RunDeletion(Arc<RunJobs>);
 
 impl RunSupervision {
     /// Returns a job for `runs`, whose stores are in `catalog`.
-    pub fn new(runs: Arc<Runs>, catalog: Arc<Catalog>, tokens: Arc<Tokens>) -> Self {
+    pub fn new(runs: Arc<RunRepository>, catalog: Arc<Catalog>, tokens: Arc<TokenRepository>) -> Self {
         Self(Arc::new(RunJobs { runs, catalog, tokens }))
     }
 

@@ -33,8 +33,8 @@ use crate::{
 
 use super::{
     actor::ActorKind,
-    registry::{Result, Runs},
     run::{Run, RunOrigin},
+    run_repository::{Result, RunRepository},
     status::RunStatus,
 };
 
@@ -203,7 +203,7 @@ impl RunIdentity {
     }
 }
 
-impl Runs {
+impl RunRepository {
     /// Writes the entries of `run` with its current status.
     pub(super) async fn write_entries(&self, run: &Run) -> Result<()> {
         let keys: Vec<_> = RunIdentity::of(run).entries(run.status).collect();

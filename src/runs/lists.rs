@@ -18,8 +18,8 @@ use crate::{
 use super::{
     actor::ActorKind,
     layout::{self, Entry},
-    registry::{Result, Runs, RunsError},
     run::{Run, RunOrigin},
+    run_repository::{Result, RunRepository, RunsError},
     status::RunStatus,
 };
 
@@ -53,7 +53,7 @@ struct Step {
     next: Option<String>,
 }
 
-impl Runs {
+impl RunRepository {
     /// Returns the last matching run. Usually one list and one read.
     pub async fn last(&self, of: &RunList, filter: &RunFilter) -> Result<Run> {
         let folder = of.folder();

@@ -1,22 +1,22 @@
 //! Runs of actors: ids, statuses, and the store of each run.
 //!
 //! Larder starts no program: the client that is about to start one creates the run, and sends heartbeats while it is
-//! active. [`Runs`] holds the runs, and [`RunStatus`] defines the transitions. [`Runs::check_run`] supervises active
-//! runs, and [`Runs::remove`] deletes finished ones. This module knows no HTTP and no caller.
+//! active. [`RunRepository`] holds the runs, and [`RunStatus`] defines the transitions. [`RunRepository::check_run`] supervises active
+//! runs, and [`RunRepository::remove`] deletes finished ones. This module knows no HTTP and no caller.
 
 mod actor;
 mod layout;
 mod lists;
-mod registry;
 mod run;
+mod run_repository;
 mod run_supervision;
 mod status;
 
 pub use actor::{ActorKind, ActorName, InvalidActorName, build_id};
 pub use layout::{DueItem, PREFIXES, Queue, RunIdentity};
 pub use lists::{RunFilter, RunList, RunPage};
-pub use registry::{RunOptions, Runs, RunsError};
 pub use run::{MAX_METAMORPHS, Metamorph, NewRun, Run, RunOrigin, RunSettings, RunUpdate, UpstreamIds, Uptimes};
+pub use run_repository::{RunOptions, RunRepository, RunsError};
 pub use run_supervision::RunCheck;
 pub use status::{Outcome, RunStatus};
 

@@ -10,7 +10,7 @@ use crate::{
 };
 
 use super::{
-    registry::{Result, RunsError},
+    run_repository::{Result, RunsError},
     status::{Outcome, RunStatus},
 };
 

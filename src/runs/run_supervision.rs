@@ -22,8 +22,8 @@ use crate::{
 
 use super::{
     layout::{DueItem, Queue, RunIdentity, millis},
-    registry::{Result, Runs, RunsError},
     run::Run,
+    run_repository::{Result, RunRepository, RunsError},
     status::{CLOCK_TOLERANCE, Moment, Outcome, RunStatus},
 };
 
@@ -73,8 +73,8 @@ struct StoreUse {
     count: u64,
 }
 
-impl Runs {
-    /// Checks a run and schedules the next check. The caller deletes the item ([`Runs::ack`]).
+impl RunRepository {
+    /// Checks a run and schedules the next check. The caller deletes the item ([`RunRepository::ack`]).
     pub async fn check_run(&self, item: &DueItem, catalog: &Catalog) -> Result<RunCheck> {
         let run = match self.get(&item.id).await {
             Ok(run) => run,
@@ -222,7 +222,7 @@ impl Queue {
     }
 }
 
-impl Runs {
+impl RunRepository {
     /// Returns the time by both clocks for queues: a wall clock in doubt advances nothing.
     fn scheduled(&self) -> Moment {
         Moment { wall: self.guard.scheduling_time(), uptime: self.guard.uptime() }

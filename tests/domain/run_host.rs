@@ -3,11 +3,11 @@
 use std::{sync::Arc, time::Duration};
 
 use larder::{
-    auth::{Token, Tokens, Users},
+    auth::{Token, TokenRepository, UserRepository},
     clock::{ClockGuard, SeededRandom},
     jobs::{Job, RunSupervision},
     kv::{ActorId, CacheOptions, CatalogOptions, Creator, StoreSnapshot},
-    runs::{NewRun, Outcome, Run, RunOptions, RunOrigin, RunSettings, Runs, RunsError},
+    runs::{NewRun, Outcome, Run, RunOptions, RunOrigin, RunRepository, RunSettings, RunsError},
     storage::ObjectStore,
 };
 
@@ -15,10 +15,10 @@ use crate::gateways::{Gateway, World};
 
 /// A gateway with runs.
 pub struct Host {
-    pub runs: Arc<Runs>,
-    pub tokens: Arc<Tokens>,
+    pub runs: Arc<RunRepository>,
+    pub tokens: Arc<TokenRepository>,
     #[allow(dead_code, reason = "not every suite that includes this file wants it")]
-    pub users: Arc<Users>,
+    pub users: Arc<UserRepository>,
     pub gateway: Gateway,
     pub reconciler: RunSupervision,
 }
@@ -31,12 +31,17 @@ impl Host {
     /// The same, with this guard over the clock.
     pub async fn guarded(world: &World, objects: Arc<dyn ObjectStore>, seed: u64, guard: ClockGuard) -> Self {
         let (random, guard) = (Arc::new(SeededRandom::new(seed)), Arc::new(guard));
-        let runs =
-            Runs::new(objects.clone(), world.clock.clone(), random.clone(), guard.clone(), RunOptions::default());
-        let users = Users::open(world.objects.clone(), world.clock.clone(), random.clone(), None).await;
+        let runs = RunRepository::new(
+            objects.clone(),
+            world.clock.clone(),
+            random.clone(),
+            guard.clone(),
+            RunOptions::default(),
+        );
+        let users = UserRepository::open(world.objects.clone(), world.clock.clone(), random.clone(), None).await;
         let users = Arc::new(users.expect("accounts open"));
         let admin = Token::new("larder_0123456789abcdefghijklmnopqrst3j70pI");
-        let tokens = Tokens::new(objects.clone(), world.clock.clone(), random, users.clone(), &admin, None);
+        let tokens = TokenRepository::new(objects.clone(), world.clock.clone(), random, users.clone(), &admin, None);
         let tokens = Arc::new(tokens.guarded_by(guard.clone()));
         let cache = CacheOptions { staleness: None, ..CacheOptions::default() };
         let options = CatalogOptions { cache, clock_guard: Some(guard), ..CatalogOptions::default() };

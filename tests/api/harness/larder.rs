@@ -10,7 +10,7 @@ use larder::{
     kv::{CacheOptions, Catalog, CatalogOptions, ClockRecords},
     network::Proxies,
     outbound::{HttpClient, LeaderClient, ServerAddress},
-    runs::{RunOptions, Runs},
+    runs::{RunOptions, RunRepository},
     storage::{
         ListOptions, MAX_LIST_KEYS, ObjectStore, in_memory::MemoryStore, metrics_layer::Measured,
         single_writer::SoleWriter, unconditional::Unconditional,
@@ -48,7 +48,7 @@ struct Parts {
     catalog: Arc<Catalog>,
     ledger: Arc<CostLedger>,
     run_reconciler: Arc<RunSupervision>,
-    tokens: Arc<Tokens>,
+    tokens: Arc<TokenRepository>,
     leader_client: Option<Arc<LeaderClient>>,
 }
 
@@ -125,12 +125,14 @@ impl Larder {
         let measured = Arc::new(if charges_itself { measured } else { measured.charging(ledger.clone()) });
         let random = Arc::new(SystemRandom);
         let staleness = leader.is_some().then_some(CacheOptions::SHARED_STALENESS);
-        let users =
-            Users::open(measured.clone(), clock.clone(), random.clone(), staleness).await.expect("accounts open");
+        let users = UserRepository::open(measured.clone(), clock.clone(), random.clone(), staleness)
+            .await
+            .expect("accounts open");
         let users = Arc::new(users);
         let admin = Token::new(TOKEN);
         let guard = Arc::new(ClockGuard::new(clock.clone(), clock.clone()));
-        let tokens = Tokens::new(measured.clone(), clock.clone(), random.clone(), users.clone(), &admin, staleness);
+        let tokens =
+            TokenRepository::new(measured.clone(), clock.clone(), random.clone(), users.clone(), &admin, staleness);
         let tokens = Arc::new(tokens.guarded_by(guard.clone()));
         let cache = CacheOptions { staleness, ..CacheOptions::default() };
         // In an object store of its own: what is counted and listed here is the work of requests.
@@ -146,7 +148,7 @@ impl Larder {
                 catalog.records_extended_by(Arc::new(LeaderExtension::new(catalog.clone(), leader_client.clone())))
             }
         };
-        let runs = Runs::new(measured.clone(), clock.clone(), random.clone(), guard, RunOptions::default());
+        let runs = RunRepository::new(measured.clone(), clock.clone(), random.clone(), guard, RunOptions::default());
         let runs = Arc::new(runs);
         let run_reconciler = Arc::new(RunSupervision::new(runs.clone(), catalog.clone(), tokens.clone()));
         let parts = ApiState {

@@ -10,7 +10,7 @@ use larder::{
     clock::{Clock, ClockGuard, ManualClock, Random, SeededRandom, Timestamp},
     jobs::{Job, RunSupervision},
     kv::{CacheOptions, Catalog, CatalogOptions, ClockRecords},
-    runs::{RunOptions, Runs},
+    runs::{RunOptions, RunRepository},
     server::ClientAddr,
     storage::{ListOptions, ObjectStore, in_memory::MemoryStore},
     telemetry::{CostLedger, Metrics},
@@ -28,7 +28,7 @@ pub const ADMIN: &str = "larder_0123456789abcdefghijklmnopqrst3j70pI";
 /// A gateway without a socket.
 pub struct Gateway {
     api: Api,
-    tokens: Arc<Tokens>,
+    tokens: Arc<TokenRepository>,
     run_reconciler: RunSupervision,
 }
 
@@ -55,17 +55,19 @@ impl Gateway {
     ) -> Self {
         let clock: Arc<dyn Clock> = clock.clone();
         let random: Arc<dyn Random> = Arc::new(SeededRandom::new(seed));
-        let users = Users::open(objects.clone(), clock.clone(), random.clone(), staleness).await.expect("accounts");
+        let users =
+            UserRepository::open(objects.clone(), clock.clone(), random.clone(), staleness).await.expect("accounts");
         let users = Arc::new(users);
         let admin = Token::new(ADMIN);
-        let tokens = Tokens::new(objects.clone(), clock.clone(), random.clone(), users.clone(), &admin, staleness);
+        let tokens =
+            TokenRepository::new(objects.clone(), clock.clone(), random.clone(), users.clone(), &admin, staleness);
         let tokens = Arc::new(tokens);
         let cache = CacheOptions { staleness, ..CacheOptions::default() };
         let options = CatalogOptions { cache, ..CatalogOptions::default() };
         let catalog = Arc::new(Catalog::new(objects.clone(), clock.clone(), random.clone(), &options));
         let guard = Arc::new(ClockGuard::trusting(clock.clone()));
         let options = RunOptions::default();
-        let runs = Arc::new(Runs::new(objects.clone(), clock.clone(), random.clone(), guard.clone(), options));
+        let runs = Arc::new(RunRepository::new(objects.clone(), clock.clone(), random.clone(), guard.clone(), options));
         let run_reconciler = RunSupervision::new(runs.clone(), catalog.clone(), tokens.clone());
         let apart = Arc::new(MemoryStore::new(clock.clone()));
         let clock_records = ClockRecords::open(apart, guard, false).await.expect("a record");

@@ -11,11 +11,11 @@ use std::{
 
 use async_trait::async_trait;
 use larder::{
-    auth::{Token, Tokens, Users},
+    auth::{Token, TokenRepository, UserRepository},
     clock::{Clock, ClockGuard, ClockSafeguards, SeededRandom, SkewCorrectedClock, Timestamp},
     jobs::RunSupervision,
     kv::{CacheOptions, Catalog, CatalogOptions, ClockRecords, Records, SafetyToggles, StoreId, UserId},
-    runs::{RunOptions, Runs},
+    runs::{RunOptions, RunRepository},
     storage::{GetOptions, ObjectStore, in_memory::MemoryStore},
 };
 
@@ -112,9 +112,9 @@ pub struct Gateway {
     pub clock_records: Arc<ClockRecords>,
     pub catalog: Arc<Catalog>,
     pub records: Arc<Records>,
-    pub users: Arc<Users>,
-    pub tokens: Arc<Tokens>,
-    pub runs: Arc<Runs>,
+    pub users: Arc<UserRepository>,
+    pub tokens: Arc<TokenRepository>,
+    pub runs: Arc<RunRepository>,
     pub run_reconciler: Arc<RunSupervision>,
     pub is_stopped: Arc<AtomicBool>,
     pub sleeps_until: Arc<Mutex<Duration>>,
@@ -178,12 +178,13 @@ impl World {
         };
         let random = Arc::new(SeededRandom::new(self.rng.below(u64::MAX)));
         let catalog = Arc::new(Catalog::new(self.objects.clone(), clock.clone(), random.clone(), &options));
-        let users = Users::open(self.objects.clone(), clock.clone(), random.clone(), staleness).await;
+        let users = UserRepository::open(self.objects.clone(), clock.clone(), random.clone(), staleness).await;
         let users = Arc::new(users.expect("accounts open"));
         let admin = Token::new("larder_0123456789abcdefghijklmnopqrstuvwxyz");
-        let tokens = Tokens::new(self.objects.clone(), clock.clone(), random.clone(), users.clone(), &admin, staleness);
+        let tokens =
+            TokenRepository::new(self.objects.clone(), clock.clone(), random.clone(), users.clone(), &admin, staleness);
         let tokens = Arc::new(tokens.guarded_by(guard.clone()));
-        let runs = Runs::new(self.objects.clone(), clock, random, guard, RunOptions::default());
+        let runs = RunRepository::new(self.objects.clone(), clock, random, guard, RunOptions::default());
         let runs = Arc::new(runs);
         Gateway {
             run_reconciler: Arc::new(RunSupervision::new(runs.clone(), catalog.clone(), tokens.clone())),

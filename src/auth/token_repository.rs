@@ -24,7 +24,7 @@ use super::{
     token::{KeptToken, Scope, Token, TokenHash},
     token_objects::{EndedToken, LONGEST_REQUEST, Revocation, TokenObjects, TokenState},
     user::User,
-    users::{Page, PageQuery, Users},
+    user_repository::{Page, PageQuery, UserRepository},
 };
 
 /// Name of a token that was given from outside.
@@ -73,12 +73,12 @@ pub enum Unrecognised {
 
 /// Repository of valid tokens.
 #[derive(Debug)]
-pub struct Tokens {
+pub struct TokenRepository {
     pub(super) objects: TokenObjects,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) guard: Arc<ClockGuard>,
     random: Arc<dyn Random>,
-    users: Arc<Users>,
+    users: Arc<UserRepository>,
     /// Hash of the initial admin's token, which is configured or stored elsewhere.
     admin: TokenHash,
     pub(super) by_hash: TtlCache<[u8; 32], KeptToken>,
@@ -86,14 +86,14 @@ pub struct Tokens {
     pub(super) uses: Mutex<HashMap<[u8; 32], Use>>,
 }
 
-impl Tokens {
+impl TokenRepository {
     /// Returns the tokens of `users`, and that of the admin. Cached tokens are trusted for `staleness` at most, or for
     /// ever where this gateway alone changes them.
     pub fn new(
         objects: Arc<dyn ObjectStore>,
         clock: Arc<dyn Clock>,
         random: Arc<dyn Random>,
-        users: Arc<Users>,
+        users: Arc<UserRepository>,
         admin: &Token,
         staleness: Option<Duration>,
     ) -> Self {
@@ -319,7 +319,7 @@ pub(super) fn given_id(hash: &TokenHash) -> Option<TokenId> {
 /// Time for which an expired token is still listed.
 const LISTED_AFTER_END: Duration = Duration::from_hours(24);
 
-impl Tokens {
+impl TokenRepository {
     /// Replaces a token of this user and id by a tombstone, or one that is being created, and deletes the objects that
     /// lead to it.
     pub(super) async fn bury(&self, user: &UserId, id: &TokenId, hash: &TokenHash) -> Result<()> {
@@ -414,7 +414,7 @@ impl Tokens {
     }
 }
 
-impl Tokens {
+impl TokenRepository {
     /// Writes the last uses of tokens, and returns their number. Skips revoked tokens. Keeps failed ones for the next
     /// call.
     pub async fn flush_uses(&self) -> Result<usize> {

@@ -76,7 +76,7 @@ pub struct NamedOwner {
 
 /// Repository of all accounts.
 #[derive(Debug)]
-pub struct Users {
+pub struct UserRepository {
     objects: Arc<dyn ObjectStore>,
     clock: Arc<dyn Clock>,
     random: Arc<dyn Random>,
@@ -90,7 +90,7 @@ pub struct Users {
     hasher: RandomState,
 }
 
-impl Users {
+impl UserRepository {
     /// Returns the accounts as stored; `None` if there are none yet. Cached accounts are trusted for `staleness` at
     /// most, or for ever where this gateway alone changes them.
     pub async fn read(

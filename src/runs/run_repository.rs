@@ -66,7 +66,7 @@ impl Default for RunOptions {
 
 /// All runs.
 #[derive(Debug)]
-pub struct Runs {
+pub struct RunRepository {
     pub(super) objects: Arc<dyn ObjectStore>,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) guard: Arc<ClockGuard>,
@@ -77,7 +77,7 @@ pub struct Runs {
     random: Arc<dyn Random>,
 }
 
-impl Runs {
+impl RunRepository {
     /// Returns the runs in `objects`. Irreversible time-based operations consult `guard`.
     pub fn new(
         objects: Arc<dyn ObjectStore>,
@@ -266,7 +266,7 @@ impl Drop for Waiter<'_> {
     }
 }
 
-impl Runs {
+impl RunRepository {
     /// Returns the minimum retention of finished runs.
     pub fn retention(&self) -> Retention {
         self.retention.get()
@@ -305,7 +305,7 @@ impl Runs {
     }
 
     /// Makes the second check of a finished run, and deletes its document if both agree. Returns the identity for the
-    /// rest of the deletion ([`Runs::remove_rest`]), or `None` if the run stays.
+    /// rest of the deletion ([`RunRepository::remove_rest`]), or `None` if the run stays.
     pub async fn remove(&self, item: &DueItem, catalog: &Catalog) -> Result<Option<RunIdentity>> {
         match self.get(&item.id).await {
             Ok(run) => {
@@ -365,7 +365,7 @@ impl Runs {
 /// Interval between reads of a run with waiters: another gateway may end it.
 const POLL_INTERVAL: Duration = Duration::from_secs(1);
 
-impl Runs {
+impl RunRepository {
     /// Returns `run`, which was just read, once it is over, or its state after `timeout`.
     pub async fn wait_until_finished(&self, run: Run, timeout: Duration) -> Result<Run> {
         if run.status.is_terminal() || timeout.is_zero() {
