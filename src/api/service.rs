@@ -308,7 +308,7 @@ async fn identify(context: &Context, token: Option<&str>, source: &ClientAddr) -
         Err(_) if is_guess => {}
         Ok(Caller::Anonymous) | Err(_) => rates.check(address)?,
     }
-    Ok(caller?.calling_from(source.ip))
+    Ok(caller?.with_ip(source.ip))
 }
 
 /// Finds the store that a path addresses. A look-up by name costs callers other than the owner the same, whether or not
@@ -333,7 +333,7 @@ async fn resolve(context: &Context, address: &StoreAddress, caller: &Caller) -> 
             if let Some(owner) = caller.user().filter(|user| user.is_named(owner)) {
                 (Some(Arc::clone(owner)), StoreLocator::Name(owner.id, name))
             } else {
-                let owner = context.users.named_by_others(owner).await?.ok_or_else(not_found)?;
+                let owner = context.users.find_for_others(owner).await?.ok_or_else(not_found)?;
                 (owner.account, StoreLocator::ForeignName(owner.id, name))
             }
         }

@@ -5,7 +5,7 @@ use std::{net::IpAddr, sync::Arc};
 use crate::kv::{Document, GeneralAccess, NewStore, Right, RunId, StoreId, StoreSnapshot, TokenId, UserId};
 
 use super::{
-    token::{KeptToken, Scope, UpstreamKind},
+    token::{Scope, StoredToken, UpstreamKind},
     user::User,
 };
 
@@ -294,7 +294,7 @@ pub struct Session {
     /// The user.
     pub user: Arc<User>,
     /// The token; `None` for the admin's initial token.
-    pub token: Option<Arc<KeptToken>>,
+    pub token: Option<Arc<StoredToken>>,
     /// The client's address, if known.
     pub ip: Option<IpAddr>,
 }
@@ -314,7 +314,7 @@ impl Session {
 impl Caller {
     /// Returns the same session with that client address.
     #[must_use]
-    pub fn calling_from(mut self, ip: Option<IpAddr>) -> Self {
+    pub fn with_ip(mut self, ip: Option<IpAddr>) -> Self {
         if let Self::User(session) = &mut self {
             session.ip = ip;
         }

@@ -5,7 +5,6 @@
 //! ([`signature`]). It sees tokens as text and knows no HTTP.
 
 mod access;
-mod documents;
 mod error;
 mod secret;
 mod share_index;
@@ -13,6 +12,7 @@ pub mod signature;
 mod token;
 mod token_objects;
 mod token_repository;
+mod ttl_cache;
 mod user;
 mod user_repository;
 
@@ -23,7 +23,7 @@ pub use access::{
 pub use error::AccountsError;
 pub use secret::{MasterSecret, Secrets, SecretsError};
 pub use share_index::SharedStores;
-pub use token::{KeptToken, Scope, StoreRule, Token, TokenHash, UpstreamKind, is_upstream_id};
+pub use token::{Scope, StoreRule, StoredToken, Token, TokenHash, UpstreamKind, is_upstream_id};
 pub use token_repository::{NewToken, TokenRepository, Unrecognised};
 pub use user::{AccountAccess, Quota, QuotaUpdate, User, Username};
 pub use user_repository::{NewUser, Page, PageQuery, UserRepository, UserUpdate};
@@ -33,9 +33,9 @@ pub const PREFIXES: [&str; 8] = [
     user_repository::USERS,
     user_repository::USER_IDS,
     token_objects::TOKENS,
-    token_objects::TOKENS_OF,
-    token_objects::TOKEN_USES,
-    token_objects::TOKEN_ENDS,
-    share_index::SHARED,
+    token_objects::TOKENS_BY_USER,
+    token_objects::TOKENS_LAST_USED,
+    token_objects::TOKENS_DUE,
+    share_index::SHARES,
     secret::MASTER_KEY,
 ];

@@ -16,7 +16,7 @@ use crate::{
 use super::error::Result;
 
 /// Prefix of the entries that say which stores are shared with a user.
-pub const SHARED: &str = "larder/auth/shares/";
+pub const SHARES: &str = "larder/auth/shares/";
 
 /// Maximum number of stores read concurrently.
 const CONCURRENCY: usize = 16;
@@ -63,7 +63,7 @@ impl SharedStores {
 
     /// Revokes the links to all stores to which a user may write by a share; returns the number of those stores.
     pub async fn end_links(&self, user: &UserId) -> Result<usize, kv::Error> {
-        let ids = list_names(self.objects.as_ref(), &format!("{SHARED}{user}/")).await;
+        let ids = list_names(self.objects.as_ref(), &format!("{SHARES}{user}/")).await;
         let ids = ids.map_err(kv::Error::unavailable)?.into_iter().filter_map(|id| id.parse::<StoreId>().ok());
         let update = StoreUpdate { revoke_links_of: Some(*user), ..StoreUpdate::default() };
         let ended = stream::iter(ids)
@@ -79,7 +79,7 @@ impl SharedStores {
     /// Lists the stores that are shared with a user, oldest first. Removes the entries of deleted stores.
     pub async fn list(&self, user: &UserId) -> Result<Vec<Arc<StoreSnapshot>>, kv::Error> {
         let ids =
-            list_names(self.objects.as_ref(), &format!("{SHARED}{user}/")).await.map_err(kv::Error::unavailable)?;
+            list_names(self.objects.as_ref(), &format!("{SHARES}{user}/")).await.map_err(kv::Error::unavailable)?;
         let ids = ids.into_iter().filter_map(|id| id.parse::<StoreId>().ok());
         let stores = stream::iter(ids)
             .map(async |id| match self.catalog.resolve(&StoreLocator::Id(id)).await {
@@ -101,5 +101,5 @@ impl SharedStores {
 }
 
 fn entry(user: &UserId, store: &StoreId) -> String {
-    format!("{SHARED}{user}/{store}")
+    format!("{SHARES}{user}/{store}")
 }

@@ -43,7 +43,7 @@ impl Token {
 
     /// Returns whether a text has the form of generated tokens, `larder_[0-9A-Za-z]{36}`, with a correct checksum. No
     /// other text is looked up: a guess or a typing mistake costs no read.
-    pub fn is_of_form(text: &str) -> bool {
+    pub fn is_well_formed(text: &str) -> bool {
         let digits = text.strip_prefix(PREFIX).map(str::as_bytes);
         let parts = digits.and_then(|digits| digits.split_at_checked(RANDOM_LENGTH));
         parts.is_some_and(|(random, given)| random.iter().all(u8::is_ascii_alphanumeric) && checksum(random) == given)
@@ -138,7 +138,7 @@ impl TryFrom<String> for TokenHash {
 /// Stored token: its metadata and hash, without the secret.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct KeptToken {
+pub struct StoredToken {
     /// The token's id.
     pub id: TokenId,
     /// The token's hash.
@@ -158,7 +158,7 @@ pub struct KeptToken {
     pub run: Option<RunId>,
 }
 
-impl KeptToken {
+impl StoredToken {
     /// Returns whether the token has not expired.
     pub fn is_valid(&self, now: Timestamp) -> bool {
         self.expires_at.is_none_or(|end| now < end)
@@ -324,22 +324,22 @@ mod tests {
     #[test]
     fn a_token_is_told_from_a_mistyped_one_by_its_checksum() {
         // The checksum by Python: zlib.crc32(b"0123456789ABCDEFGHIJKLMNOPQRST") in base 62.
-        assert!(Token::is_of_form("larder_0123456789ABCDEFGHIJKLMNOPQRST4PMbyp"));
+        assert!(Token::is_well_formed("larder_0123456789ABCDEFGHIJKLMNOPQRST4PMbyp"));
         for seed in 0..100 {
             let token = Token::generate(&SeededRandom::new(seed));
             let text = token.reveal();
-            assert!(text.len() == 43 && Token::is_of_form(text), "{text}");
+            assert!(text.len() == 43 && Token::is_well_formed(text), "{text}");
             for (at, character) in text.char_indices() {
                 let other = if character == 'x' { 'y' } else { 'x' };
                 let mistyped = format!("{}{other}{}", &text[..at], &text[at + 1..]);
-                assert!(!Token::is_of_form(&mistyped), "{mistyped}");
+                assert!(!Token::is_well_formed(&mistyped), "{mistyped}");
             }
-            assert!(!Token::is_of_form(&text[1..]) && !Token::is_of_form(&format!("{text}0")), "{text}");
+            assert!(!Token::is_well_formed(&text[1..]) && !Token::is_well_formed(&format!("{text}0")), "{text}");
         }
         for text in ["", "wrong", "larder_", "apify_api_0123456789abcdefghijklmnopqrstuvwxyz"] {
-            assert!(!Token::is_of_form(text), "{text}");
+            assert!(!Token::is_well_formed(text), "{text}");
         }
-        assert!(!Token::is_of_form(&format!("larder_{}ä{}", "0".repeat(29), "0".repeat(5))));
+        assert!(!Token::is_well_formed(&format!("larder_{}ä{}", "0".repeat(29), "0".repeat(5))));
     }
 
     #[test]

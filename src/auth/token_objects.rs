@@ -9,7 +9,7 @@
 //!
 //! The object at a hash is written only by create-if-absent or compare-and-swap. Revocation puts a tombstone there,
 //! which nothing replaces: a write that began before and arrives afterwards loses. The tombstone is deleted once no
-//! request that began before it can still write ([`LONGEST_REQUEST`]).
+//! request that began before it can still write ([`MAX_REQUEST_DURATION`]).
 
 use std::{sync::Arc, time::Duration};
 
@@ -26,30 +26,30 @@ use crate::{
 
 use super::{
     error::Result,
-    token::{KeptToken, TokenHash},
+    token::{StoredToken, TokenHash},
 };
 
 /// Prefix of tokens by hash.
 pub const TOKENS: &str = "larder/auth/tokens/";
 
 /// Prefix of the entries of users' tokens.
-pub const TOKENS_OF: &str = "larder/auth/tokens-by-user/";
+pub const TOKENS_BY_USER: &str = "larder/auth/tokens-by-user/";
 
 /// Prefix of the last uses of tokens.
-pub const TOKEN_USES: &str = "larder/auth/token-last-used/";
+pub const TOKENS_LAST_USED: &str = "larder/auth/token-last-used/";
 
 /// Prefix of due items.
-pub const TOKEN_ENDS: &str = "larder/auth/tokens-due/";
+pub const TOKENS_DUE: &str = "larder/auth/tokens-due/";
 
 /// Maximum time until a write of a request that has begun may still take effect.
-pub const LONGEST_REQUEST: Duration = Duration::from_hours(1);
+pub const MAX_REQUEST_DURATION: Duration = Duration::from_hours(1);
 
 /// Object at a token's hash.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum TokenState {
     /// The token. It may have expired.
-    Kept(KeptToken),
+    Kept(StoredToken),
     /// A tombstone.
     Revoked(Revocation),
 }
@@ -108,7 +108,7 @@ impl TokenObjects {
     }
 
     /// Reads the token with that hash, unless it was revoked.
-    pub async fn token(&self, hash: &TokenHash) -> Result<Option<KeptToken>> {
+    pub async fn token(&self, hash: &TokenHash) -> Result<Option<StoredToken>> {
         Ok(self.state(hash).await?.and_then(|(state, _)| match state {
             TokenState::Kept(token) => Some(token),
             TokenState::Revoked(_) => None,
@@ -148,7 +148,7 @@ impl TokenObjects {
 
     /// Lists the ids of a user's tokens, in the order of creation.
     pub async fn ids_of(&self, user: &UserId) -> Result<Vec<String>> {
-        Ok(list_names(self.0.as_ref(), &format!("{TOKENS_OF}{user}/")).await?)
+        Ok(list_names(self.0.as_ref(), &format!("{TOKENS_BY_USER}{user}/")).await?)
     }
 
     /// Reads when a token was last used.
@@ -175,7 +175,7 @@ impl TokenObjects {
     /// Returns whether more may follow.
     pub async fn due(&self, now: Timestamp, after: Option<&EndedToken>) -> Result<(Vec<EndedToken>, bool)> {
         let start_after = after.map(due_item);
-        let options = ListOptions { prefix: TOKEN_ENDS.to_owned(), start_after, limit: MAX_LIST_KEYS };
+        let options = ListOptions { prefix: TOKENS_DUE.to_owned(), start_after, limit: MAX_LIST_KEYS };
         let page = self.0.list(options).await?;
         let (listed, items) =
             (page.objects.len(), page.objects.iter().filter_map(|object| parse_due_item(&object.key)));
@@ -190,19 +190,19 @@ fn place(hash: &TokenHash) -> String {
 }
 
 fn entry(user: &UserId, id: &TokenId) -> String {
-    format!("{TOKENS_OF}{user}/{id}")
+    format!("{TOKENS_BY_USER}{user}/{id}")
 }
 
 fn last_use(user: &UserId, id: &TokenId) -> String {
-    format!("{TOKEN_USES}{user}/{id}")
+    format!("{TOKENS_LAST_USED}{user}/{id}")
 }
 
 fn due_item(EndedToken { at, user, id, hash }: &EndedToken) -> String {
-    format!("{TOKEN_ENDS}{:013}-{user}-{id}-{hash}", at.as_millis().clamp(0, 9_999_999_999_999))
+    format!("{TOKENS_DUE}{:013}-{user}-{id}-{hash}", at.as_millis().clamp(0, 9_999_999_999_999))
 }
 
 fn parse_due_item(key: &str) -> Option<EndedToken> {
-    let mut parts = key.strip_prefix(TOKEN_ENDS)?.splitn(4, '-');
+    let mut parts = key.strip_prefix(TOKENS_DUE)?.splitn(4, '-');
     let at = Timestamp::from_millis(parts.next()?.parse().ok()?);
     let (user, id) = (parts.next()?.parse().ok()?, parts.next()?.parse().ok()?);
     let hash = TokenHash::try_from(parts.next()?.to_owned()).ok()?;

@@ -19,10 +19,10 @@ use crate::{
 
 use super::{
     access::{Caller, Session},
-    documents::TtlCache,
     error::{AccountsError, Result},
-    token::{KeptToken, Scope, Token, TokenHash},
-    token_objects::{EndedToken, LONGEST_REQUEST, Revocation, TokenObjects, TokenState},
+    token::{Scope, StoredToken, Token, TokenHash},
+    token_objects::{EndedToken, MAX_REQUEST_DURATION, Revocation, TokenObjects, TokenState},
+    ttl_cache::TtlCache,
     user::User,
     user_repository::{Page, PageQuery, UserRepository},
 };
@@ -81,7 +81,7 @@ pub struct TokenRepository {
     users: Arc<UserRepository>,
     /// Hash of the initial admin's token, which is configured or stored elsewhere.
     admin: TokenHash,
-    pub(super) by_hash: TtlCache<[u8; 32], KeptToken>,
+    pub(super) by_hash: TtlCache<[u8; 32], StoredToken>,
     /// Uses of tokens that are not written yet, by hash.
     pub(super) uses: Mutex<HashMap<[u8; 32], Use>>,
 }
@@ -116,7 +116,7 @@ impl TokenRepository {
             return Ok(Caller::User(Session { user: self.users.admin().await?, token: None, ip: None }));
         }
         // A text that cannot be a token is not looked up, so it costs only its sender.
-        if !Token::is_of_form(token) {
+        if !Token::is_well_formed(token) {
             return Err(Unrecognised::UnknownToken);
         }
         let now = self.clock.now();
@@ -131,9 +131,9 @@ impl TokenRepository {
 
     /// Returns whether the cache has `token`, or the text cannot be a token. Identifying it then costs at most one read
     /// per staleness bound, or none at all.
-    pub fn recalls(&self, token: &str) -> bool {
+    pub fn is_cached(&self, token: &str) -> bool {
         let hash = TokenHash::of(token);
-        hash.is(&self.admin) || !Token::is_of_form(token) || self.by_hash.holds(&hash.bytes())
+        hash.is(&self.admin) || !Token::is_well_formed(token) || self.by_hash.contains(&hash.bytes())
     }
 
     /// Returns an id for a token that is about to be created.
@@ -142,11 +142,11 @@ impl TokenRepository {
     }
 
     /// Creates a token. Its secret is visible only here.
-    pub async fn create(&self, user: &User, new: NewToken) -> Result<(Arc<KeptToken>, Token)> {
+    pub async fn create(&self, user: &User, new: NewToken) -> Result<(Arc<StoredToken>, Token)> {
         let NewToken { id, name, expires_at, scope, run } = new;
         let (id, token) = (id.unwrap_or_else(|| self.new_id()), Token::generate(self.random.as_ref()));
         let (hash, user_id, created_at) = (token.hash(), user.id, self.clock.now());
-        let kept = KeptToken { id, hash, user_id, name, created_at, expires_at, scope, run };
+        let kept = StoredToken { id, hash, user_id, name, created_at, expires_at, scope, run };
         if let Some(end) = expires_at {
             self.schedule_end(&kept, end).await?;
         }
@@ -170,7 +170,7 @@ impl TokenRepository {
             return Err(AccountsError::TokenTaken);
         }
         self.objects.create_entry(&user.id, &id, hash).await?;
-        let before = self.keep_given(user, hash, id).await?;
+        let before = self.store_given(user, hash, id).await?;
         // Again: a revocation in progress may have deleted it.
         self.objects.create_entry(&user.id, &id, hash).await?;
         if let Some(other) = before.filter(|kept| kept.user_id != user.id) {
@@ -192,9 +192,9 @@ impl TokenRepository {
     }
 
     /// Puts a given token at its hash, also in place of a tombstone; returns the previous one.
-    async fn keep_given(&self, user: &User, hash: TokenHash, id: TokenId) -> Result<Option<KeptToken>> {
+    async fn store_given(&self, user: &User, hash: TokenHash, id: TokenId) -> Result<Option<StoredToken>> {
         let is_in_force =
-            |kept: &KeptToken| kept.user_id == user.id && kept.expires_at.is_none() && kept.scope.is_none();
+            |kept: &StoredToken| kept.user_id == user.id && kept.expires_at.is_none() && kept.scope.is_none();
         for _ in 0..MAX_ATTEMPTS {
             let (before, etag) = match self.objects.state(&hash).await? {
                 Some((TokenState::Kept(kept), _)) if kept.id != id => return Err(AccountsError::TokenTaken),
@@ -205,7 +205,7 @@ impl TokenRepository {
             };
             let (name, created_at) = (Some(GIVEN_NAME.to_owned()), self.clock.now());
             let kept =
-                KeptToken { id, hash, user_id: user.id, name, created_at, expires_at: None, scope: None, run: None };
+                StoredToken { id, hash, user_id: user.id, name, created_at, expires_at: None, scope: None, run: None };
             let is_written = self.objects.set_state(&hash, &TokenState::Kept(kept), etag).await;
             self.by_hash.invalidate(hash.bytes());
             if is_written? {
@@ -217,8 +217,8 @@ impl TokenRepository {
 
     /// Returns a page of a user's tokens in the order of creation, each with its last use as far as that is written.
     /// Lists the entries of all tokens, a thousand per request, and reads only the documents of the page.
-    pub async fn list(&self, user: &UserId, page: &PageQuery) -> Result<Page<(Arc<KeptToken>, Option<Timestamp>)>> {
-        let (total, ids) = page.of(self.objects.ids_of(user).await?);
+    pub async fn list(&self, user: &UserId, page: &PageQuery) -> Result<Page<(Arc<StoredToken>, Option<Timestamp>)>> {
+        let (total, ids) = page.select(self.objects.ids_of(user).await?);
         let ids = ids.into_iter().filter_map(|id| id.parse::<TokenId>().ok());
         let tokens = stream::iter(ids)
             .map(async |id| {
@@ -231,7 +231,7 @@ impl TokenRepository {
     }
 
     /// Returns one of a user's tokens.
-    pub async fn get(&self, user: &UserId, id: &TokenId) -> Result<Arc<KeptToken>> {
+    pub async fn get(&self, user: &UserId, id: &TokenId) -> Result<Arc<StoredToken>> {
         self.find(user, id).await?.ok_or(AccountsError::TokenNotFound)
     }
 
@@ -244,10 +244,10 @@ impl TokenRepository {
         id: &TokenId,
         new_id: Option<TokenId>,
         overlap: Duration,
-    ) -> Result<(Arc<KeptToken>, Token)> {
+    ) -> Result<(Arc<StoredToken>, Token)> {
         let hash = self.objects.hash(&user.id, id).await?.ok_or(AccountsError::TokenNotFound)?;
         let old = self.objects.token(&hash).await?.filter(|old| old.id == *id && old.user_id == user.id);
-        let KeptToken { name, expires_at, scope, run, .. } = old.ok_or(AccountsError::TokenNotFound)?;
+        let StoredToken { name, expires_at, scope, run, .. } = old.ok_or(AccountsError::TokenNotFound)?;
         let replaced = self.create(user, NewToken { id: new_id, name, expires_at, scope, run }).await?;
         match self.end_at(&hash, self.clock.now().plus(overlap)).await {
             Ok(()) => Ok(replaced),
@@ -268,7 +268,7 @@ impl TokenRepository {
                 return Ok(());
             }
             self.schedule_end(&old, end).await?;
-            let shortened = TokenState::Kept(KeptToken { expires_at: Some(end), ..old });
+            let shortened = TokenState::Kept(StoredToken { expires_at: Some(end), ..old });
             let is_written = self.objects.set_state(hash, &shortened, Some(etag)).await;
             self.by_hash.invalidate(hash.bytes());
             if is_written? {
@@ -293,16 +293,16 @@ impl TokenRepository {
         self.by_hash.invalidate_all();
     }
 
-    async fn find(&self, user: &UserId, id: &TokenId) -> Result<Option<Arc<KeptToken>>> {
+    async fn find(&self, user: &UserId, id: &TokenId) -> Result<Option<Arc<StoredToken>>> {
         let Some(hash) = self.objects.hash(user, id).await? else { return Ok(None) };
         Ok(self.by_hash(&hash).await?.filter(|token| token.id == *id && token.user_id == *user))
     }
 
-    pub(super) async fn by_hash(&self, hash: &TokenHash) -> Result<Option<Arc<KeptToken>>> {
+    pub(super) async fn by_hash(&self, hash: &TokenHash) -> Result<Option<Arc<StoredToken>>> {
         self.by_hash.get(hash.bytes(), self.objects.token(hash)).await
     }
 
-    async fn last_use(&self, token: &KeptToken) -> Result<Option<Timestamp>> {
+    async fn last_use(&self, token: &StoredToken) -> Result<Option<Timestamp>> {
         let unwritten = self.uses.lock().unwrap_or_else(PoisonError::into_inner).get(&token.hash.bytes()).copied();
         let written = self.objects.last_use(&token.user_id, &token.id).await?;
         Ok(unwritten.map(|used| used.at).max(written))
@@ -324,7 +324,7 @@ impl TokenRepository {
     /// lead to it.
     pub(super) async fn bury(&self, user: &UserId, id: &TokenId, hash: &TokenHash) -> Result<()> {
         let now = self.clock.now();
-        let at = now.plus(LONGEST_REQUEST);
+        let at = now.plus(MAX_REQUEST_DURATION);
         self.objects.schedule(&EndedToken { at, user: *user, id: *id, hash: *hash }).await?;
         let revocation = Revocation { revoked_at: now, uptime_secs: self.guard.uptime().as_secs() };
         for _ in 0..MAX_ATTEMPTS {
@@ -352,8 +352,8 @@ impl TokenRepository {
     }
 
     /// Schedules the deletion of a token some time after it expires at `end`.
-    pub(super) async fn schedule_end(&self, token: &KeptToken, end: Timestamp) -> Result<()> {
-        let KeptToken { id, hash, user_id: user, .. } = *token;
+    pub(super) async fn schedule_end(&self, token: &StoredToken, end: Timestamp) -> Result<()> {
+        let StoredToken { id, hash, user_id: user, .. } = *token;
         self.objects.schedule(&EndedToken { at: end.plus(LISTED_AFTER_END), user, id, hash }).await
     }
 
@@ -397,7 +397,7 @@ impl TokenRepository {
             Some((TokenState::Kept(_), _)) => {}
             Some((TokenState::Revoked(revocation), _)) => {
                 let uptime = self.guard.uptime().saturating_sub(Duration::from_secs(revocation.uptime_secs));
-                if now.since(revocation.revoked_at) < LONGEST_REQUEST || uptime < LONGEST_REQUEST {
+                if now.since(revocation.revoked_at) < MAX_REQUEST_DURATION || uptime < MAX_REQUEST_DURATION {
                     return Ok(false);
                 }
                 // A token from outside may be given again at any time: its tombstone stays, so that no deletion races

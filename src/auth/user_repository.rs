@@ -18,8 +18,8 @@ use crate::{
 };
 
 use super::{
-    documents::TtlCache,
     error::{AccountsError, Result},
+    ttl_cache::TtlCache,
     user::{ADMIN, AccountAccess, Quota, QuotaUpdate, User, Username},
 };
 
@@ -136,7 +136,7 @@ impl UserRepository {
     }
 
     /// Returns once every gateway knows all earlier changes.
-    pub async fn known_everywhere(&self) {
+    pub async fn wait_until_visible_everywhere(&self) {
         if let Some(elsewhere) = self.elsewhere {
             self.clock.sleep(elsewhere).await;
         }
@@ -172,7 +172,7 @@ impl UserRepository {
     /// Returns the owner that another caller has named, by id or by name; `None` for a text that can be neither. Costs
     /// one read by name and two by id, whether or not the account exists or is cached; then none until the cached
     /// result expires.
-    pub async fn named_by_others(&self, id_or_username: &str) -> Result<Option<NamedOwner>> {
+    pub async fn find_for_others(&self, id_or_username: &str) -> Result<Option<NamedOwner>> {
         let (key, id) = match (id_or_username.parse::<UserId>(), id_or_username.parse::<Username>()) {
             (Ok(id), _) => (id.to_string(), Some(id)),
             (Err(_), Ok(name)) => (name.folded(), None),
@@ -188,7 +188,7 @@ impl UserRepository {
         let account = match self.told.get(key.clone(), read).await? {
             Some(folded) => self.by_name(&folded).await?,
             // This gateway may have created it since.
-            None => self.by_name.recall(&key),
+            None => self.by_name.peek(&key),
         };
         let unassigned = || id.unwrap_or_else(|| UserId::unassigned(self.hasher.hash_one(&key)));
         Ok(Some(NamedOwner { id: account.as_ref().map_or_else(unassigned, |user| user.id), account }))
@@ -231,7 +231,7 @@ impl UserRepository {
     }
 
     /// Records that the links which a disabled user may have signed are revoked.
-    pub async fn links_are_ended(&self, user: &User) -> Result<Arc<User>> {
+    pub async fn clear_links_to_end(&self, user: &User) -> Result<Arc<User>> {
         self.change(user, |changed| changed.has_links_to_end = false).await
     }
 
@@ -255,7 +255,7 @@ impl UserRepository {
     /// Returns the accounts of a page, by name. Lists the names of all accounts, a thousand per request, and reads only
     /// the documents of the page.
     pub async fn list(&self, page: &PageQuery) -> Result<Page<Arc<User>>> {
-        let (total, names) = page.of(list_names(self.objects.as_ref(), USERS).await?);
+        let (total, names) = page.select(list_names(self.objects.as_ref(), USERS).await?);
         let users = stream::iter(names).map(async |name| self.by_name(&name).await).buffered(READ_CONCURRENCY);
         let items = users.try_filter_map(async |user| Ok(user)).try_collect().await?;
         Ok(Page { total, items })
@@ -340,7 +340,7 @@ pub struct Page<T> {
 
 impl PageQuery {
     /// Returns the number of `names`, and those on the page.
-    pub fn of(&self, mut names: Vec<String>) -> (usize, Vec<String>) {
+    pub fn select(&self, mut names: Vec<String>) -> (usize, Vec<String>) {
         if self.descending {
             names.reverse();
         }

@@ -113,7 +113,7 @@ static GENERAL: &[Setting] = &[
                here before is revoked",
         is_secret: true,
         apply: |config, text| {
-            if !Token::is_of_form(text) {
+            if !Token::is_well_formed(text) {
                 return Err(
                     "is not a token that Larder generated, or is mistyped; `larder token generate` prints a valid one"
                         .to_owned(),

@@ -1,7 +1,7 @@
 //! Invariants of signatures, tokens, scopes and users.
 
 use larder::{
-    auth::{KeptToken, Scope, StoreRule, Token, TokenHash, User, Username, is_upstream_id, signature},
+    auth::{Scope, StoreRule, StoredToken, Token, TokenHash, User, Username, is_upstream_id, signature},
     clock::Timestamp,
     kv::{RecordKey, StoreId},
 };
@@ -35,14 +35,14 @@ pub fn signature(bytes: &[u8]) {
 /// Checks that only the written form of a token hash parses as one, that a token's form is that of generated tokens,
 /// and that the document of a token round-trips.
 pub fn token(bytes: &[u8]) {
-    json::<KeptToken>(bytes);
+    json::<StoredToken>(bytes);
     let Ok(text) = std::str::from_utf8(bytes) else { return };
     if let Ok(hash) = TokenHash::try_from(text.to_owned()) {
         assert!(hash.to_string().eq_ignore_ascii_case(text), "{text}");
     }
     let token = Token::new(text);
     assert!(TokenHash::of(text).is(&token.hash()) && !TokenHash::of(&format!("{text}.")).is(&token.hash()));
-    if Token::is_of_form(text) {
+    if Token::is_well_formed(text) {
         // It is sent in a header, and in the address of a page.
         assert!(text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_'), "{text}");
     }

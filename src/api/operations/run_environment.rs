@@ -14,7 +14,7 @@ use crate::{
             response::{self, ResponseBody},
         },
     },
-    auth::{AccountsError, Caller, KeptToken, NewToken, RunGrant, Scope, Token},
+    auth::{AccountsError, Caller, NewToken, RunGrant, Scope, StoredToken, Token},
     kv::{RunId, TokenId},
     runs::{Run, RunsError},
 };

@@ -18,7 +18,8 @@ use crate::{
         },
     },
     auth::{
-        AccountAction, AccountGrant, AccountsError, Caller, KeptToken, NewToken, Scope, Token, User, authorize_account,
+        AccountAction, AccountGrant, AccountsError, Caller, NewToken, Scope, StoredToken, Token, User,
+        authorize_account,
     },
     clock::Timestamp,
     kv::{RunId, TokenId, UserId},
@@ -206,8 +207,8 @@ fn show(kept: &KeptToken, token: &Token) -> Response<ResponseBody> {
     response::json(StatusCode::CREATED, &Data { data: object(kept, None, Some(token.reveal())) })
 }
 
-fn object<'a>(kept: &'a KeptToken, last_used_at: Option<Timestamp>, token: Option<&'a str>) -> TokenObject<'a> {
-    let KeptToken { id, user_id, created_at, expires_at, run: run_id, .. } = *kept;
+fn object<'a>(kept: &'a StoredToken, last_used_at: Option<Timestamp>, token: Option<&'a str>) -> TokenObject<'a> {
+    let StoredToken { id, user_id, created_at, expires_at, run: run_id, .. } = *kept;
     let (name, scope) = (kept.name.as_deref(), kept.scope.as_ref());
     TokenObject { id, user_id, name, created_at, expires_at, last_used_at, scope, run_id, token }
 }

@@ -18,10 +18,10 @@ use crate::clock::Clock;
 use super::error::Result;
 
 /// Maximum number of cached documents.
-const MAX_REMEMBERED: u64 = 50_000;
+const MAX_ENTRIES: u64 = 50_000;
 
 /// Maximum age of a cached absence, unless the staleness bound is shorter.
-const ABSENCE: Duration = Duration::from_secs(1);
+const MAX_ABSENCE_AGE: Duration = Duration::from_secs(1);
 
 /// Cached result of a read.
 #[derive(Debug)]
@@ -51,7 +51,7 @@ pub struct TtlCache<K: Hash + Eq + Send + Sync + 'static, V: Send + Sync + 'stat
     staleness: Option<Duration>,
     absence: Duration,
     /// Number of invalidations.
-    forgotten: AtomicU64,
+    invalidations: AtomicU64,
     /// Number of invalidations of the whole cache. Entries of an earlier generation do not count.
     generation: AtomicU64,
     clock: Arc<dyn Clock>,
@@ -61,9 +61,9 @@ impl<K: Hash + Eq + Send + Sync + 'static, V: Send + Sync + 'static> TtlCache<K,
     /// Returns an empty cache. Documents are trusted for `staleness`; without one, for ever, where this gateway alone
     /// writes.
     pub fn new(staleness: Option<Duration>, clock: Arc<dyn Clock>) -> Self {
-        let entries = Cache::builder().max_capacity(MAX_REMEMBERED).build_with_hasher(RandomState::default());
-        let (forgotten, generation) = (AtomicU64::new(0), AtomicU64::new(0));
-        Self { entries, staleness, absence: ABSENCE, forgotten, generation, clock }
+        let entries = Cache::builder().max_capacity(MAX_ENTRIES).build_with_hasher(RandomState::default());
+        let (invalidations, generation) = (AtomicU64::new(0), AtomicU64::new(0));
+        Self { entries, staleness, absence: MAX_ABSENCE_AGE, invalidations, generation, clock }
     }
 
     /// Returns an empty cache with the same lifetime for documents and absences.
@@ -80,7 +80,7 @@ impl<K: Hash + Eq + Send + Sync + 'static, V: Send + Sync + 'static> TtlCache<K,
     }
 
     /// Returns the document under `key` if the cache has a fresh one. Reads nothing.
-    pub fn recall(&self, key: &K) -> Option<Arc<V>> {
+    pub fn peek(&self, key: &K) -> Option<Arc<V>> {
         self.fresh(key)?.value
     }
 
@@ -95,19 +95,19 @@ impl<K: Hash + Eq + Send + Sync + 'static, V: Send + Sync + 'static> TtlCache<K,
     /// Returns the document that `read` reads under `key`, bypassing the cache, and caches it.
     pub async fn read(&self, key: K, read: impl Future<Output = Result<Option<V>>>) -> Result<Option<Arc<V>>> {
         let (now, generation) = (self.clock.monotonic(), self.generation.load(SeqCst));
-        let forgotten = self.forgotten.load(SeqCst);
+        let invalidations = self.invalidations.load(SeqCst);
         let value = read.await?.map(Arc::new);
         let read = Entry { value: value.clone(), read_at: now, generation };
         // Under the key's lock, which `invalidate` takes after it has incremented the counter.
         self.entries.entry(key).and_compute_with(|before| {
             let is_later = before.is_none_or(|before| before.value().read_at <= now);
-            if is_later && self.forgotten.load(SeqCst) == forgotten { Op::Put(read) } else { Op::Nop }
+            if is_later && self.invalidations.load(SeqCst) == invalidations { Op::Put(read) } else { Op::Nop }
         });
         Ok(value)
     }
 
     /// Returns whether a document under `key` existed when it was last read, at any time in the past.
-    pub fn holds(&self, key: &K) -> bool {
+    pub fn contains(&self, key: &K) -> bool {
         self.entries.get(key).is_some_and(|entry| entry.value.is_some())
     }
 
@@ -119,17 +119,17 @@ impl<K: Hash + Eq + Send + Sync + 'static, V: Send + Sync + 'static> TtlCache<K,
 
     /// Invalidates all reads of `key` that began before now, in whatever order they end.
     pub fn invalidate(&self, key: K) {
-        self.forgotten.fetch_add(1, SeqCst);
+        self.invalidations.fetch_add(1, SeqCst);
         self.entries.entry(key).and_compute_with(|_| Op::Remove);
     }
 
-    /// Invalidates all documents read before now for which `is_meant` holds.
-    pub fn invalidate_where(&self, is_meant: impl Fn(&V) -> bool)
+    /// Invalidates all documents read before now for which `matches` holds.
+    pub fn invalidate_where(&self, matches: impl Fn(&V) -> bool)
     where
         K: Clone,
     {
-        self.forgotten.fetch_add(1, SeqCst);
-        let meant = self.entries.iter().filter(|(_, entry)| entry.value.as_deref().is_some_and(&is_meant));
+        self.invalidations.fetch_add(1, SeqCst);
+        let meant = self.entries.iter().filter(|(_, entry)| entry.value.as_deref().is_some_and(&matches));
         let keys: Vec<K> = meant.map(|(key, _)| (*key).clone()).collect();
         for key in keys {
             self.entries.entry(key).and_compute_with(|_| Op::Remove);
@@ -138,7 +138,7 @@ impl<K: Hash + Eq + Send + Sync + 'static, V: Send + Sync + 'static> TtlCache<K,
 
     /// Invalidates the whole cache.
     pub fn invalidate_all(&self) {
-        self.forgotten.fetch_add(1, SeqCst);
+        self.invalidations.fetch_add(1, SeqCst);
         self.generation.fetch_add(1, SeqCst);
         self.entries.invalidate_all();
     }
