@@ -197,11 +197,11 @@ impl Context {
         let signing_key = self.secrets.signing_key(&document.id, document.signing_key_version);
         match call {
             StoreCall::GetRecord(Ok(key)) | StoreCall::HeadRecord(Ok(key)) => {
-                signature::is_of_record(signature, &signing_key, &document.id, key)
-                    || signature::is_of_view(signature, &signing_key, &document.id, key, self.clock.now())
+                signature::verify_record(signature, &signing_key, &document.id, key)
+                    || signature::verify_view(signature, &signing_key, &document.id, key, self.clock.now())
             }
             StoreCall::ListKeys | StoreCall::DownloadRecords => {
-                signature::is_of_content(signature, &signing_key, &document.id, self.clock.now())
+                signature::verify_content(signature, &signing_key, &document.id, self.clock.now())
             }
             StoreCall::GetRecord(Err(_))
             | StoreCall::HeadRecord(Err(_))

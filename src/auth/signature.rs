@@ -24,17 +24,17 @@ const MAC_BYTES: usize = 15;
 
 /// Returns the signature of a link to one record of store `id`, which never expires; `None` for a reserved key, whose
 /// signature would be that of the store's content.
-pub fn record(signing_key: &str, id: &StoreId, key: &RecordKey) -> Option<String> {
+pub fn sign_record(signing_key: &str, id: &StoreId, key: &RecordKey) -> Option<String> {
     (!key.is_reserved_in(id)).then(|| hmac62(signing_key, key.as_str()))
 }
 
 /// Returns the signature of a link to a store's keys, valid until `expires_at`, or for ever without it.
-pub fn keys(signing_key: &str, id: &StoreId, expires_at: Option<Timestamp>) -> String {
-    URL_SAFE_NO_PAD.encode(content(signing_key, id, expires_at))
+pub fn sign_keys(signing_key: &str, id: &StoreId, expires_at: Option<Timestamp>) -> String {
+    URL_SAFE_NO_PAD.encode(sign_content(signing_key, id, expires_at))
 }
 
 /// Returns the content of such a signature: version, expiry and HMAC.
-fn content(signing_key: &str, id: &StoreId, expires_at: Option<Timestamp>) -> String {
+fn sign_content(signing_key: &str, id: &StoreId, expires_at: Option<Timestamp>) -> String {
     let expires_at = expires_at.map_or(0, Timestamp::as_millis);
     let mac = hmac62(signing_key, &format!("{CONTENT_VERSION}.{expires_at}.{id}"));
     format!("{CONTENT_VERSION}.{expires_at}.{mac}")
@@ -42,7 +42,7 @@ fn content(signing_key: &str, id: &StoreId, expires_at: Option<Timestamp>) -> St
 
 /// Returns the signature of a link to view one record until `expires_at` (an addition: the platform's links to records
 /// never expire).
-pub fn view(signing_key: &str, id: &StoreId, key: &RecordKey, expires_at: Timestamp) -> String {
+pub fn sign_view(signing_key: &str, id: &StoreId, key: &RecordKey, expires_at: Timestamp) -> String {
     let millis = expires_at.as_millis();
     // Lines: no key contains a line break, so no record's signature equals one of these, whatever its key.
     let mac = hmac62(signing_key, &format!("view\n{millis}\n{id}\n{key}"));
@@ -50,23 +50,23 @@ pub fn view(signing_key: &str, id: &StoreId, key: &RecordKey, expires_at: Timest
 }
 
 /// Returns whether `signature` is that of a link to view the record `key` of store `id` that is valid at `now`.
-pub fn is_of_view(signature: &str, signing_key: &str, id: &StoreId, key: &RecordKey, now: Timestamp) -> bool {
+pub fn verify_view(signature: &str, signing_key: &str, id: &StoreId, key: &RecordKey, now: Timestamp) -> bool {
     let Ok(text) = URL_SAFE_NO_PAD.decode(signature) else { return false };
     let Ok(text) = String::from_utf8(text) else { return false };
     let mut parts = text.splitn(3, '.').skip(1);
     let Some(expires_at) = parts.next().and_then(|millis| millis.parse().ok()) else { return false };
     let expires_at = Timestamp::from_millis(expires_at);
-    now < expires_at && is_equal(signature, &view(signing_key, id, key, expires_at))
+    now < expires_at && constant_time_eq(signature, &sign_view(signing_key, id, key, expires_at))
 }
 
 /// Returns whether `signature` is that of a link to the record `key` of store `id`.
-pub fn is_of_record(signature: &str, signing_key: &str, id: &StoreId, key: &RecordKey) -> bool {
-    record(signing_key, id, key).is_some_and(|right| is_equal(signature, &right))
+pub fn verify_record(signature: &str, signing_key: &str, id: &StoreId, key: &RecordKey) -> bool {
+    sign_record(signing_key, id, key).is_some_and(|right| constant_time_eq(signature, &right))
 }
 
 /// Returns whether `signature` is that of a link to the content of store `id` that is valid at `now`, with or without
 /// padding.
-pub fn is_of_content(signature: &str, signing_key: &str, id: &StoreId, now: Timestamp) -> bool {
+pub fn verify_content(signature: &str, signing_key: &str, id: &StoreId, now: Timestamp) -> bool {
     let Ok(text) = URL_SAFE_NO_PAD.decode(signature.trim_end_matches('=')) else { return false };
     let Ok(text) = String::from_utf8(text) else { return false };
     let mut parts = text.split('.');
@@ -78,11 +78,11 @@ pub fn is_of_content(signature: &str, signing_key: &str, id: &StoreId, now: Time
         return false;
     }
     let expires_at = (expires_at != 0).then(|| Timestamp::from_millis(expires_at));
-    is_equal(&text, &content(signing_key, id, expires_at))
+    constant_time_eq(&text, &sign_content(signing_key, id, expires_at))
 }
 
 /// Returns whether both are equal, in constant time.
-fn is_equal(given: &str, right: &str) -> bool {
+fn constant_time_eq(given: &str, right: &str) -> bool {
     given.as_bytes().ct_eq(right.as_bytes()).into()
 }
 
@@ -118,7 +118,7 @@ mod tests {
             ("a", "0", "108o2XMUu1DzKA88xwwLU"),
             ("keyé", "some-key", "1oP1q9HjeYtbMgdRXPZMl"),
         ] {
-            assert_eq!(record(secret, &id, &key.parse().expect("a valid key")).as_deref(), Some(signature));
+            assert_eq!(sign_record(secret, &id, &key.parse().expect("a valid key")).as_deref(), Some(signature));
         }
     }
 
@@ -141,7 +141,7 @@ mod tests {
             ),
         ] {
             let expires_at = expires_at.map(Timestamp::from_millis);
-            assert_eq!(keys(secret, &id.parse().expect("a valid id"), expires_at), signature);
+            assert_eq!(sign_keys(secret, &id.parse().expect("a valid id"), expires_at), signature);
         }
     }
 
@@ -151,28 +151,28 @@ mod tests {
             ("WkzbQMuFYuamGv3YF".parse().expect("an id"), "eJNzqsbPiopwJcgGQ".parse().expect("an id"));
         let (key, now) = ("OUTPUT".parse().expect("a key"), Timestamp::from_millis(1_767_225_600_000));
         let later = Timestamp::from_millis(1_767_225_600_001);
-        let for_ever = keys("secret", &id, None);
+        let for_ever = sign_keys("secret", &id, None);
         assert!(
-            is_of_content(&for_ever, "secret", &id, later)
-                && is_of_content(&format!("{for_ever}=="), "secret", &id, now)
+            verify_content(&for_ever, "secret", &id, later)
+                && verify_content(&format!("{for_ever}=="), "secret", &id, now)
         );
-        let for_now = keys("secret", &id, Some(now));
-        assert!(is_of_content(&for_now, "secret", &id, now) && !is_of_content(&for_now, "secret", &id, later));
-        assert!(!is_of_content(&for_ever, "secret", &other, now) && !is_of_content(&for_ever, "Secret", &id, now));
-        let of_record = record("secret", &id, &key).expect("it is not reserved");
+        let for_now = sign_keys("secret", &id, Some(now));
+        assert!(verify_content(&for_now, "secret", &id, now) && !verify_content(&for_now, "secret", &id, later));
+        assert!(!verify_content(&for_ever, "secret", &other, now) && !verify_content(&for_ever, "Secret", &id, now));
+        let of_record = sign_record("secret", &id, &key).expect("it is not reserved");
         assert!(
-            is_of_record(&of_record, "secret", &id, &key)
-                && !is_of_record(&of_record, "secret", &id, &"INPUT".parse().expect("a key"))
+            verify_record(&of_record, "secret", &id, &key)
+                && !verify_record(&of_record, "secret", &id, &"INPUT".parse().expect("a key"))
         );
-        assert!(!is_of_content(&of_record, "secret", &id, now) && !is_of_record(&for_ever, "secret", &id, &key));
+        assert!(!verify_content(&of_record, "secret", &id, now) && !verify_record(&for_ever, "secret", &id, &key));
         for wrong in ["", "=", "garbage", "MS4wLng", "MC4wLng", "MC4wLg", "MC4tMS54", "MC4wMC4x"] {
-            assert!(!is_of_content(wrong, "secret", &id, now), "{wrong}");
+            assert!(!verify_content(wrong, "secret", &id, now), "{wrong}");
         }
         // Each bit of it counts.
         for at in 0..for_ever.len() {
             let mut bytes = for_ever.clone().into_bytes();
             bytes[at] ^= 1;
-            assert!(!is_of_content(&String::from_utf8_lossy(&bytes), "secret", &id, now), "{at}");
+            assert!(!verify_content(&String::from_utf8_lossy(&bytes), "secret", &id, now), "{at}");
         }
     }
 
@@ -182,11 +182,11 @@ mod tests {
         for end in [None, Some(i64::MIN), Some(-1), Some(1), Some(1_768_435_200_000), Some(i64::MAX)] {
             let end = end.map(Timestamp::from_millis);
             let key: RecordKey = format!("0.{}.{id}", end.map_or(0, Timestamp::as_millis)).parse().expect("a key");
-            let of_content = content("secret", &id, end);
+            let of_content = sign_content("secret", &id, end);
             let mac = of_content.rsplit('.').next().unwrap_or_default();
             assert_eq!(mac, hmac62("secret", key.as_str()), "it is what is signed");
-            assert_eq!(record("secret", &id, &key), None);
-            assert!(!is_of_record(mac, "secret", &id, &key));
+            assert_eq!(sign_record("secret", &id, &key), None);
+            assert!(!verify_record(mac, "secret", &id, &key));
         }
     }
 
@@ -196,19 +196,19 @@ mod tests {
             ("WkzbQMuFYuamGv3YF".parse().expect("an id"), "eJNzqsbPiopwJcgGQ".parse().expect("an id"));
         let (key, another): (RecordKey, RecordKey) = ("a.b".parse().expect("a key"), "a".parse().expect("a key"));
         let (now, end) = (Timestamp::from_millis(1_767_225_600_000), Timestamp::from_millis(1_767_225_600_001));
-        let link = view("secret", &id, &key, end);
-        assert!(is_of_view(&link, "secret", &id, &key, now));
-        assert!(!is_of_view(&link, "secret", &id, &key, end), "its time is over");
-        assert!(!is_of_view(&link, "secret", &id, &another, now) && !is_of_view(&link, "secret", &other, &key, now));
-        assert!(!is_of_view(&link, "Secret", &id, &key, now));
-        assert!(!is_of_content(&link, "secret", &id, now) && !is_of_record(&link, "secret", &id, &key));
-        assert!(!is_of_view(&keys("secret", &id, Some(end)), "secret", &id, &key, now));
-        let of_record = record("secret", &id, &key).expect("it is not reserved");
-        assert!(!is_of_view(&of_record, "secret", &id, &key, now));
+        let link = sign_view("secret", &id, &key, end);
+        assert!(verify_view(&link, "secret", &id, &key, now));
+        assert!(!verify_view(&link, "secret", &id, &key, end), "its time is over");
+        assert!(!verify_view(&link, "secret", &id, &another, now) && !verify_view(&link, "secret", &other, &key, now));
+        assert!(!verify_view(&link, "Secret", &id, &key, now));
+        assert!(!verify_content(&link, "secret", &id, now) && !verify_record(&link, "secret", &id, &key));
+        assert!(!verify_view(&sign_keys("secret", &id, Some(end)), "secret", &id, &key, now));
+        let of_record = sign_record("secret", &id, &key).expect("it is not reserved");
+        assert!(!verify_view(&of_record, "secret", &id, &key, now));
         for at in 0..link.len() {
             let mut bytes = link.clone().into_bytes();
             bytes[at] ^= 1;
-            assert!(!is_of_view(&String::from_utf8_lossy(&bytes), "secret", &id, &key, now), "{at}");
+            assert!(!verify_view(&String::from_utf8_lossy(&bytes), "secret", &id, &key, now), "{at}");
         }
     }
 }

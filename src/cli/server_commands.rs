@@ -192,14 +192,14 @@ fn sign(api: &ApiConnection, store: &str, key: Option<&str>, lifetime: Option<u6
     let (secret, records) = (text("urlSigningSecretKey")?, text("recordsPublicUrl")?);
     let id = text("id")?.parse().map_err(|error: IdError| error.to_string())?;
     let Some(key) = key else {
-        let signature = signature::keys(secret, &id, lifetime.map(expiry_in));
+        let signature = signature::sign_keys(secret, &id, lifetime.map(expiry_in));
         output::print_line(&format!("{}/keys?signature={signature}", records.trim_end_matches("/records")));
         return Ok(());
     };
     if api.head(&store.record(key.as_str()))?.is_none() {
         return Err(store.absent_record(key.as_str()));
     }
-    let signature = signature::record(secret, &id, &key).ok_or_else(|| {
+    let signature = signature::sign_record(secret, &id, &key).ok_or_else(|| {
         "cannot sign a link to this record: the signature would give access to the whole store".to_owned()
     })?;
     output::print_line(&format!("{records}/{}?signature={signature}", path_segment(key.as_str())));

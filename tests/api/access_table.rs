@@ -157,8 +157,8 @@ impl Scene {
         let (id, other) = (self.store.id.parse().expect("an id"), self.other.id.parse().expect("an id"));
         let (key, another) = ("k".parse().expect("a key"), "j".parse().expect("a key"));
         let past = Timestamp::from_millis(self.larder.clock().now().as_millis() - 1);
-        let of_record = |secret: &str, key| signature::record(secret, &id, key).expect("it is not reserved");
-        let (record, keys) = (of_record(&self.secret, &key), signature::keys(&self.secret, &id, None));
+        let of_record = |secret: &str, key| signature::sign_record(secret, &id, key).expect("it is not reserved");
+        let (record, keys) = (of_record(&self.secret, &key), signature::sign_keys(&self.secret, &id, None));
         let other_digit = |digit: &str| if digit == "0" { "1" } else { "0" };
         let tampered = |text: &str| [&text[..3], other_digit(&text[3..4]), &text[4..]].concat();
         if right == "record" {
@@ -173,8 +173,8 @@ impl Scene {
             vec![
                 ("right", keys.clone()),
                 ("tampered", tampered(&keys)),
-                ("expired", signature::keys(&self.secret, &id, Some(past))),
-                ("of another store", signature::keys(&self.secret, &other, None)),
+                ("expired", signature::sign_keys(&self.secret, &id, Some(past))),
+                ("of another store", signature::sign_keys(&self.secret, &other, None)),
                 ("of another kind", record),
             ]
         }

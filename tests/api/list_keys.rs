@@ -39,7 +39,7 @@ contract_test!(case_159_a_key_is_listed_with_its_size_and_its_address, async |la
         store.record(key).await.holds(b"x");
         larder.get(record).await.answers(200).holds(b"x");
         let signature =
-            signature::record(&secret, &store.id.parse().expect("an id"), &key.parse().expect("a valid key"))
+            signature::sign_record(&secret, &store.id.parse().expect("an id"), &key.parse().expect("a valid key"))
                 .expect("it is signed");
         assert_eq!(query, format!("signature={signature}"), "{url}");
     }

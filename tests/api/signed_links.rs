@@ -27,11 +27,11 @@ async fn signed_store(larder: &Larder) -> (Store, String) {
 fn of_record(secret: &str, key: &str) -> String {
     // Not of any store here: the id only says which keys are reserved.
     let id = "WkzbQMuFYuamGv3YF".parse().expect("an id");
-    signature::record(secret, &id, &key.parse().expect("a key")).expect("it is not reserved")
+    signature::sign_record(secret, &id, &key.parse().expect("a key")).expect("it is not reserved")
 }
 
 fn of_keys(secret: &str, id: &str, end: Option<Timestamp>) -> String {
-    signature::keys(secret, &id.parse().expect("an id"), end)
+    signature::sign_keys(secret, &id.parse().expect("an id"), end)
 }
 
 contract_test!(case_064_a_link_to_the_keys_works_for_14_days, async |larder: Larder| {

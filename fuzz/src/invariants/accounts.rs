@@ -21,15 +21,15 @@ pub fn signature(bytes: &[u8]) {
         ("WkzbQMuFYuamGv3YF".parse().expect("an id"), "eJNzqsbPiopwJcgGQ".parse().expect("an id"));
     let key: RecordKey = "OUTPUT".parse().expect("a key");
     let (later, before) = (Timestamp::from_millis(1_768_435_200_001), Timestamp::from_millis(1));
-    let of_content = [None, Some(NOW), Some(later)].map(|end| signature::keys(SIGNING_KEY, &id, end));
+    let of_content = [None, Some(NOW), Some(later)].map(|end| signature::sign_keys(SIGNING_KEY, &id, end));
     let is_given = of_content.iter().any(|given| given == text.trim_end_matches('='));
-    assert_eq!(signature::is_of_content(text, SIGNING_KEY, &id, NOW), is_given, "{text}");
-    assert!(!signature::is_of_content(text, SIGNING_KEY, &other, NOW), "{text}");
-    let of_record = signature::record(SIGNING_KEY, &id, &key);
-    assert_eq!(signature::is_of_record(text, SIGNING_KEY, &id, &key), Some(text) == of_record.as_deref(), "{text}");
-    let of_view = [later, before].map(|end| signature::view(SIGNING_KEY, &id, &key, end));
-    assert_eq!(signature::is_of_view(text, SIGNING_KEY, &id, &key, NOW), text == of_view[0], "{text}");
-    assert!(!signature::is_of_view(text, SIGNING_KEY, &other, &key, NOW), "{text}");
+    assert_eq!(signature::verify_content(text, SIGNING_KEY, &id, NOW), is_given, "{text}");
+    assert!(!signature::verify_content(text, SIGNING_KEY, &other, NOW), "{text}");
+    let of_record = signature::sign_record(SIGNING_KEY, &id, &key);
+    assert_eq!(signature::verify_record(text, SIGNING_KEY, &id, &key), Some(text) == of_record.as_deref(), "{text}");
+    let of_view = [later, before].map(|end| signature::sign_view(SIGNING_KEY, &id, &key, end));
+    assert_eq!(signature::verify_view(text, SIGNING_KEY, &id, &key, NOW), text == of_view[0], "{text}");
+    assert!(!signature::verify_view(text, SIGNING_KEY, &other, &key, NOW), "{text}");
 }
 
 /// Checks that only the written form of a token hash parses as one, that a token's form is that of generated tokens,

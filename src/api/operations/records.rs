@@ -343,7 +343,7 @@ pub async fn list_keys(
         .map(|listed| {
             let key: Option<RecordKey> = listed.key.parse().ok();
             let signature =
-                signing_key.as_deref().zip(key).and_then(|(secret, key)| signature::record(secret, id, &key));
+                signing_key.as_deref().zip(key).and_then(|(secret, key)| signature::sign_record(secret, id, &key));
             let record_public_url = context.links.record(id, &listed.key, signature.as_deref());
             KeyItem { key: listed.key, size: listed.size, record_public_url }
         })

@@ -95,7 +95,7 @@ impl<'a> StoreObject<'a> {
         let signing_key = context.signing_key(grant);
         let keys_signature = signing_key
             .as_deref()
-            .map(|key| signature::keys(key, &document.id, Some(context.clock.now().plus(KEYS_LINK_LIFETIME))));
+            .map(|key| signature::sign_keys(key, &document.id, Some(context.clock.now().plus(KEYS_LINK_LIFETIME))));
         Self {
             id: document.id,
             name: document.name.as_ref(),

@@ -186,11 +186,11 @@ pub async fn make_view_link(
     let longest = if grant.may_write() { MAX_VIEW_LINK_LIFETIME } else { DEFAULT_VIEW_LINK_LIFETIME };
     let expires_at = context.clock.now().plus(lifetime(body.get("lifetimeSecs"), longest)?);
     let (signature, url) = if let Some(key) = &key {
-        let signature = signature::view(&signing_key, &document.id, key, expires_at);
+        let signature = signature::sign_view(&signing_key, &document.id, key, expires_at);
         let url = context.links.record(&document.id, key.as_str(), Some(&signature));
         (signature, url)
     } else {
-        let signature = signature::keys(&signing_key, &document.id, Some(expires_at));
+        let signature = signature::sign_keys(&signing_key, &document.id, Some(expires_at));
         let url = context.links.keys(&document.id, Some(&signature));
         (signature, url)
     };
