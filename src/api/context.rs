@@ -4,7 +4,7 @@ use std::{net::IpAddr, ops::Deref, sync::Arc};
 
 use crate::{
     auth::{
-        AccountsError, Caller, Grant, Quota, Secrets, SharedStores, Token, TokenHash, TokenRepository, User,
+        AccountsError, Caller, Grant, Quota, Secrets, ShareIndex, Token, TokenHash, TokenRepository, User,
         UserRepository, signature,
     },
     clock::{Clock, Timestamp},
@@ -73,7 +73,7 @@ pub struct ApiState {
     /// Their tokens.
     pub tokens: Arc<TokenRepository>,
     /// Index of shared stores.
-    pub shared: SharedStores,
+    pub shared: ShareIndex,
     /// Runs of actors.
     pub runs: Arc<RunRepository>,
     /// Secrets that sign links.

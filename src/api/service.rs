@@ -16,7 +16,7 @@ use http::{HeaderName, HeaderValue, Method, Response, header, request::Parts};
 use http_body::Body;
 
 use crate::{
-    auth::{AccountAction, Addressed, Caller, Denied, User, admit, authorize, authorize_account},
+    auth::{AccountAction, Addressed, Caller, Denied, User, authorize, authorize_account, precheck},
     clock::Random,
     kv::{self, StoreLocator, StoreName, StoreSnapshot},
     outbound::HttpClient,
@@ -172,7 +172,7 @@ impl Api {
         let request = Request { headers: &head.headers, query: call.query, body };
         match call.endpoint {
             Endpoint::Store(address, call) => {
-                admit(&caller, call.action())?;
+                precheck(&caller, call.action())?;
                 let target = resolve(context, &address, &caller).await?;
                 handle_store_call(context, &caller, target, call, request).await
             }
@@ -261,7 +261,7 @@ async fn handle_run_call(
         RunsCall::ListRuns(source) => runs::list(context, caller, source, &request).await,
         RunsCall::StartRun(source) => runs::start(context, caller, &source, request).await,
         RunsCall::Store(choice, call) => {
-            admit(caller, call.action())?;
+            precheck(caller, call.action())?;
             let run = runs::find(context, caller, &choice, &request.query).await?;
             request_telemetry::set_run(&run.id);
             let store = context.catalog.resolve(&StoreLocator::Id(run.store)).await?;

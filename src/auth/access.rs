@@ -129,7 +129,7 @@ impl Grant {
     }
 
     /// Returns the same permission for the same store after the change that the grant was for.
-    pub fn renewed(&self, store: Arc<StoreSnapshot>) -> Result<Self, Denied> {
+    pub fn rebind(&self, store: Arc<StoreSnapshot>) -> Result<Self, Denied> {
         if store.document.id == self.store.document.id {
             Ok(Self { store, owner: Arc::clone(&self.owner), action: self.action, right: self.right })
         } else {
@@ -191,7 +191,7 @@ impl AccountGrant {
 
 /// Returns whether any store can exist with which `caller` may do `action`. A caller without any such store is denied
 /// before any look-up, and so learns nothing about which stores exist.
-pub fn admit(caller: &Caller, action: Action) -> Result<(), Denied> {
+pub fn precheck(caller: &Caller, action: Action) -> Result<(), Denied> {
     match (caller, action.right()) {
         (Caller::User(_), Right::Read | Right::Write | Right::Manage) | (Caller::Anonymous, Right::Read) => Ok(()),
         (Caller::Anonymous, Right::Write | Right::Manage) => Err(Denied::TokenRequired),
@@ -208,7 +208,7 @@ pub fn authorize(
     addressed: Addressed,
     is_signed: bool,
 ) -> Result<Grant, Denied> {
-    admit(caller, action)?;
+    precheck(caller, action)?;
     if store.document.owner_id != owner.id {
         return Err(Denied::Insufficient);
     }
@@ -392,7 +392,7 @@ impl RunGrant {
 }
 
 /// Returns whether any run can exist with which `caller` may do `action`. Checked before any look-up.
-pub fn admit_to_run(caller: &Caller, action: RunAction) -> Result<(), Denied> {
+pub fn precheck_run(caller: &Caller, action: RunAction) -> Result<(), Denied> {
     match (caller, action) {
         (Caller::User(_), _) | (Caller::Anonymous, RunAction::Read) => Ok(()),
         (Caller::Anonymous, RunAction::Report | RunAction::Control) => Err(Denied::TokenRequired),
@@ -401,7 +401,7 @@ pub fn admit_to_run(caller: &Caller, action: RunAction) -> Result<(), Denied> {
 
 /// Authorizes `caller` to do `action` with a run of `owner`.
 pub fn authorize_run(caller: &Caller, action: RunAction, run: RunFacts, owner: &User) -> Result<RunGrant, Denied> {
-    admit_to_run(caller, action)?;
+    precheck_run(caller, action)?;
     if run.owner_id != owner.id {
         return Err(Denied::Insufficient);
     }
@@ -432,11 +432,11 @@ mod sealed {
 
 /// Proof that the access table has admitted a caller: any of its grants. A [`Caller`](super::Caller) is no proof, since
 /// it may be anonymous.
-pub trait Admitted: sealed::Sealed {}
+pub trait Authorized: sealed::Sealed {}
 
 impl sealed::Sealed for Grant {}
 impl sealed::Sealed for AccountGrant {}
 impl sealed::Sealed for RunGrant {}
-impl Admitted for Grant {}
-impl Admitted for AccountGrant {}
-impl Admitted for RunGrant {}
+impl Authorized for Grant {}
+impl Authorized for AccountGrant {}
+impl Authorized for RunGrant {}

@@ -17,12 +17,12 @@ mod user;
 mod user_repository;
 
 pub use access::{
-    AccountAction, AccountGrant, Action, Addressed, Admitted, Caller, Denied, Grant, RunAction, RunFacts, RunGrant,
-    Session, admit, admit_to_run, authorize, authorize_account, authorize_run, authorize_upstream,
+    AccountAction, AccountGrant, Action, Addressed, Authorized, Caller, Denied, Grant, RunAction, RunFacts, RunGrant,
+    Session, authorize, authorize_account, authorize_run, authorize_upstream, precheck, precheck_run,
 };
 pub use error::AccountsError;
 pub use secret::{MasterSecret, Secrets, SecretsError};
-pub use share_index::SharedStores;
+pub use share_index::ShareIndex;
 pub use token::{Scope, StoreRule, StoredToken, Token, TokenHash, UpstreamKind, is_upstream_id};
 pub use token_repository::{NewToken, TokenRepository, Unrecognised};
 pub use user::{AccountAccess, Quota, QuotaUpdate, User, Username};

@@ -29,12 +29,12 @@ impl UnconditionalWrite for Entry {}
 
 /// Index of shared stores by user.
 #[derive(Debug)]
-pub struct SharedStores {
+pub struct ShareIndex {
     objects: Arc<dyn ObjectStore>,
     catalog: Arc<Catalog>,
 }
 
-impl SharedStores {
+impl ShareIndex {
     /// Returns the index for the stores in `catalog`.
     pub fn new(objects: Arc<dyn ObjectStore>, catalog: Arc<Catalog>) -> Self {
         Self { objects, catalog }
@@ -42,19 +42,19 @@ impl SharedStores {
 
     /// Adds an entry for a store that is about to be shared with a user. The entry comes before the change of the
     /// store's document: a share that no list shows is of no use.
-    pub async fn announce(&self, user: &UserId, store: &StoreId) -> Result<()> {
+    pub async fn insert(&self, user: &UserId, store: &StoreId) -> Result<()> {
         Ok(put_unconditionally(self.objects.as_ref(), &entry(user, store), &Entry {}).await?)
     }
 
     /// Removes the entry of a store that is no longer shared with a user. The entry stays if a concurrent call has
     /// shared the store again.
-    pub async fn forget(&self, user: &UserId, store: &StoreId) -> Result<(), kv::Error> {
+    pub async fn remove(&self, user: &UserId, store: &StoreId) -> Result<(), kv::Error> {
         let removed = delete_json(self.objects.as_ref(), &entry(user, store)).await;
         removed.map_err(kv::Error::unavailable)?;
         self.catalog.refresh(*store).await?;
         match self.catalog.resolve(&StoreLocator::Id(*store)).await {
             Ok(now) if now.document.shares.right_of(user).is_some() => {
-                self.announce(user, store).await.map_err(kv::Error::unavailable)
+                self.insert(user, store).await.map_err(kv::Error::unavailable)
             }
             Ok(_) | Err(kv::Error::StoreNotFound) => Ok(()),
             Err(error) => Err(error),

@@ -65,7 +65,7 @@ pub(super) struct Use {
 pub enum Unrecognised {
     /// The token is invalid: unknown, revoked, expired, or of a disabled user.
     #[error("the token is nobody's")]
-    UnknownToken,
+    InvalidToken,
     /// The look-up failed.
     #[error(transparent)]
     Failed(#[from] AccountsError),
@@ -117,13 +117,13 @@ impl TokenRepository {
         }
         // A text that cannot be a token is not looked up, so it costs only its sender.
         if !Token::is_well_formed(token) {
-            return Err(Unrecognised::UnknownToken);
+            return Err(Unrecognised::InvalidToken);
         }
         let now = self.clock.now();
         let kept = self.by_hash(&hash).await?;
-        let kept = kept.filter(|kept| kept.hash.is(&hash) && kept.is_valid(now)).ok_or(Unrecognised::UnknownToken)?;
+        let kept = kept.filter(|kept| kept.hash.is(&hash) && kept.is_valid(now)).ok_or(Unrecognised::InvalidToken)?;
         let user = self.users.by_id(&kept.user_id).await?.filter(|user| !user.is_disabled);
-        let user = user.ok_or(Unrecognised::UnknownToken)?;
+        let user = user.ok_or(Unrecognised::InvalidToken)?;
         let last = Use { user: user.id, id: kept.id, hash, at: now };
         self.uses.lock().unwrap_or_else(PoisonError::into_inner).insert(hash.bytes(), last);
         Ok(Caller::User(Session { user, token: Some(kept), ip: None }))

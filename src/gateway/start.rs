@@ -82,7 +82,7 @@ impl Gateway {
             records: Arc::new(records.with_memory_budget(Arc::clone(&memory))),
             users: Arc::clone(&users),
             tokens: Arc::clone(&tokens),
-            shared: SharedStores::new(Arc::clone(objects), Arc::clone(&catalog)),
+            shared: ShareIndex::new(Arc::clone(objects), Arc::clone(&catalog)),
             runs: Arc::clone(&runs),
             secrets: Arc::clone(secrets),
             upstream,

@@ -61,7 +61,7 @@ pub struct Overloaded;
 
 /// Limiter of concurrent requests.
 ///
-/// Admitted requests set no timer: most end in less than a millisecond. A counter for each time window has the number
+/// Authorized requests set no timer: most end in less than a millisecond. A counter for each time window has the number
 /// of its requests that still hold permits; later requests reclaim permits that were held for too long.
 #[derive(Debug)]
 pub struct ConcurrencyLimit {

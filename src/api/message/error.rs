@@ -297,7 +297,7 @@ const INSUFFICIENT_PERMISSIONS: &str = "Insufficient permissions for the key-val
 impl From<Unrecognised> for ApiError {
     fn from(unrecognised: Unrecognised) -> Self {
         match unrecognised {
-            Unrecognised::UnknownToken => {
+            Unrecognised::InvalidToken => {
                 let message = "User was not found or authentication token is not valid";
                 Self::new(StatusCode::UNAUTHORIZED, "user-or-token-not-found", message)
             }

@@ -10,7 +10,7 @@ use http_body::Body;
 use http_body_util::BodyExt;
 
 use crate::{
-    auth::{Admitted, PageQuery},
+    auth::{Authorized, PageQuery},
     outbound::FORWARDED,
     storage::{BodyError, BoxError, ByteStream},
 };
@@ -127,7 +127,7 @@ impl UnopenedBody {
     }
 
     /// Opens it for the caller who holds `_admitted`.
-    pub fn open(self, _admitted: &impl Admitted) -> ByteStream {
+    pub fn open(self, _admitted: &impl Authorized) -> ByteStream {
         self.bytes
     }
 }

@@ -15,7 +15,7 @@ use crate::{
             request::{Request, limit_length},
         },
     },
-    auth::Admitted,
+    auth::Authorized,
     kv,
     storage::{BodyError, ByteStream, Lease},
 };
@@ -52,7 +52,7 @@ impl DerefMut for JsonObject {
 pub async fn read_object(
     context: &Context,
     request: Request<'_>,
-    admitted: &impl Admitted,
+    admitted: &impl Authorized,
     names: &'static [&'static str],
 ) -> Result<JsonObject, ApiError> {
     let limit = request.body.max_json_bytes();

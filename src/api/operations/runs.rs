@@ -21,8 +21,8 @@ use crate::{
         },
     },
     auth::{
-        AccountAction, Action, Addressed, Caller, Denied, RunAction, RunFacts, RunGrant, User, admit_to_run, authorize,
-        authorize_account, authorize_run,
+        AccountAction, Action, Addressed, Caller, Denied, RunAction, RunFacts, RunGrant, User, authorize,
+        authorize_account, authorize_run, precheck_run,
     },
     clock::Timestamp,
     kv::{ActorId, Creator, NewStore, RecordKey, StoreSnapshot},
@@ -70,7 +70,7 @@ pub async fn authorize_call(
     action: RunAction,
     query: &Query<'_>,
 ) -> Result<(Run, RunGrant), ApiError> {
-    admit_to_run(caller, action)?;
+    precheck_run(caller, action)?;
     let run = find(context, caller, choice, query).await?;
     let owner = owner(context, &run).await?;
     let facts = RunFacts {

@@ -77,10 +77,10 @@ pub async fn share(
         return Err(ApiError::bad_request("invalid-value", "Invalid value provided: the store is this user's own"));
     }
     let store = grant.store().document.id;
-    context.shared.announce(&user.id, &store).await?;
+    context.shared.insert(&user.id, &store).await?;
     let response = change(context, grant, caller, (&user, Some(right)), keep_links).await?;
     // Again: a concurrent call that revoked the right may have deleted the entry meanwhile.
-    context.shared.announce(&user.id, &store).await?;
+    context.shared.insert(&user.id, &store).await?;
     Ok(response)
 }
 
@@ -94,7 +94,7 @@ pub async fn unshare(
 ) -> Result<Response<ResponseBody>, ApiError> {
     let user = context.user(user).await?;
     let response = change(context, grant, caller, (&user, None), request.query.flag("keepLinks")).await?;
-    context.shared.forget(&user.id, &grant.store().document.id).await?;
+    context.shared.remove(&user.id, &grant.store().document.id).await?;
     Ok(response)
 }
 

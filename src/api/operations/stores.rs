@@ -213,7 +213,7 @@ pub async fn update(
         let details = audit::Details { store: id, name, general_access, ..audit::Details::default() };
         audit::log(caller, audit::Action::StoreUpdate, &details);
     }
-    let grant = grant.renewed(store)?;
+    let grant = grant.rebind(store)?;
     Ok(response::json(StatusCode::OK, &Data { data: StoreObject::new(context, &grant) }))
 }
 

@@ -156,7 +156,7 @@ impl Larder {
             records: Arc::new(records),
             users,
             tokens: tokens.clone(),
-            shared: SharedStores::new(measured.clone(), catalog.clone()),
+            shared: ShareIndex::new(measured.clone(), catalog.clone()),
             runs: runs.clone(),
             secrets: Arc::new(Secrets::new(MasterSecret::new(MASTER_SECRET))),
             upstream,

@@ -75,7 +75,7 @@ impl Gateway {
             clock_records: Arc::new(clock_records),
             memory: Arc::default(),
             records: Arc::new(catalog.records()),
-            shared: SharedStores::new(objects, catalog.clone()),
+            shared: ShareIndex::new(objects, catalog.clone()),
             catalog,
             users,
             tokens: tokens.clone(),
