@@ -13,7 +13,7 @@
 //! from thirteen nines, so byte order lists the newest first. An uptime is that of the clock guard, which no change
 //! of the wall clock moves.
 //!
-//! List entries publish_change the document. Entries of a new status are written before the document that has it, and those
+//! List entries follow the document. Entries of a new status are written before the document that has it, and those
 //! of earlier statuses are deleted after it, so a run is in its lists at any time. Readers count a run once, and the
 //! document of a listed run is authoritative. A crash in between leaves extra entries, which the next check of the
 //! run deletes.

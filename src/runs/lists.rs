@@ -55,7 +55,7 @@ struct Step {
 
 impl RunRepository {
     /// Returns the last matching run. Usually one list and one read.
-    pub async fn last(&self, of: &RunList, filter: &RunFilter) -> Result<Run> {
+    pub async fn last(&self, of: &RunScope, filter: &RunFilter) -> Result<Run> {
         let folder = of.folder();
         let limit = if *filter == RunFilter::default() { LAST_PAGE } else { MAX_LIST_KEYS };
         let mut start_after = filter.start(&folder);
@@ -80,7 +80,7 @@ impl RunRepository {
     /// Returns a page of the matching runs, by creation time.
     pub async fn list(
         &self,
-        of: &RunList,
+        of: &RunScope,
         filter: &RunFilter,
         is_descending: bool,
         offset: usize,
@@ -134,7 +134,7 @@ impl RunRepository {
     }
 
     /// Counts the matching runs; `first` are the newest.
-    async fn count(&self, of: &RunList, filter: &RunFilter, first: &Step) -> Result<CountedList> {
+    async fn count(&self, of: &RunScope, filter: &RunFilter, first: &Step) -> Result<CountedList> {
         let counted_at = self.clock.monotonic();
         let mut count = first.ids.len();
         let Some(next) = &first.next else { return Ok(CountedList { counted_at, marks: Vec::new(), total: count }) };
@@ -226,7 +226,7 @@ const COUNTING_LOCKS: usize = 16;
 
 /// A list of runs: its owner, and optionally an actor or task.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct RunList {
+pub struct RunScope {
     /// The owner.
     pub owner: UserId,
     /// Only runs of this actor or task.
@@ -250,7 +250,7 @@ pub struct RunFilter {
 #[derive(Debug)]
 pub struct CountedLists {
     /// The lists by owner, actor and filter.
-    pub lists: Cache<(RunList, RunFilter), Arc<CountedList>>,
+    pub lists: Cache<(RunScope, RunFilter), Arc<CountedList>>,
     locks: [tokio::sync::Mutex<()>; COUNTING_LOCKS],
 }
 
@@ -298,7 +298,7 @@ impl RunFilter {
     }
 }
 
-impl RunList {
+impl RunScope {
     /// Returns the prefix of its keys.
     pub fn folder(&self) -> String {
         match &self.actor {

@@ -14,7 +14,7 @@ mod status;
 
 pub use actor::{ActorKind, ActorName, InvalidActorName, build_id};
 pub use layout::{DueItem, PREFIXES, Queue, RunIdentity};
-pub use lists::{RunFilter, RunList, RunPage};
+pub use lists::{RunFilter, RunPage, RunScope};
 pub use run::{MAX_METAMORPHS, Metamorph, NewRun, Run, RunOrigin, RunSettings, RunUpdate, UpstreamIds, Uptimes};
 pub use run_repository::{RunOptions, RunRepository, RunsError};
 pub use run_supervision::RunCheck;

@@ -8,7 +8,7 @@ use futures_util::{StreamExt, stream};
 use larder::{
     auth::NewToken,
     clock::{Clock, ManualClock, SystemClock},
-    runs::{Outcome, RunFilter, RunList},
+    runs::{Outcome, RunFilter, RunScope},
     storage::{
         ListOptions, ObjectStore,
         embedded::{EmbeddedOptions, EmbeddedStore},
@@ -80,7 +80,7 @@ async fn cycle(objects: Arc<dyn ObjectStore>, runs: usize) {
     lives.buffer_unordered(MAKERS).collect::<Vec<()>>().await;
     outlive().await;
     let total = async || {
-        let of = RunList { owner: world.owner, actor: None };
+        let of = RunScope { owner: world.owner, actor: None };
         host.runs.list(&of, &RunFilter::default(), true, 0, 1).await.expect("a page").total
     };
     assert_eq!(total().await, runs);

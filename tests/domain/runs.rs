@@ -6,7 +6,7 @@ use std::time::Duration;
 use larder::clock::{ClockGuard, Random, SeededRandom};
 use larder::jobs::Job;
 use larder::kv::{create_json, put_unconditionally};
-use larder::runs::{Outcome, RunFilter, RunList, RunStatus};
+use larder::runs::{Outcome, RunFilter, RunScope, RunStatus};
 use larder::storage::faulty::{Call, Fault, Faulty, Refusal};
 use larder::storage::metrics_layer::Measured;
 use larder::storage::{ListOptions, MAX_LIST_KEYS, ObjectStore, Operation};
@@ -14,8 +14,8 @@ use larder::storage::{ListOptions, MAX_LIST_KEYS, ObjectStore, Operation};
 use crate::gateways::World;
 use crate::run_host::Host;
 
-fn all_of(world: &World) -> RunList {
-    RunList { owner: world.owner, actor: None }
+fn all_of(world: &World) -> RunScope {
+    RunScope { owner: world.owner, actor: None }
 }
 
 async fn count(objects: &dyn ObjectStore, prefix: &str) -> usize {

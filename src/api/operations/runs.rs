@@ -27,7 +27,7 @@ use crate::{
     clock::Timestamp,
     kv::{ActorId, Creator, NewStore, RecordKey, StoreSnapshot},
     outbound::FORWARDED,
-    runs::{ActorName, NewRun, Run, RunFilter, RunList, RunOrigin, RunSettings, RunStatus, build_id},
+    runs::{ActorName, NewRun, Run, RunFilter, RunOrigin, RunScope, RunSettings, RunStatus, build_id},
     storage::ByteStream,
 };
 
@@ -95,7 +95,7 @@ pub async fn find(context: &Context, caller: &Caller, choice: &RunAddress, query
             let user = caller.user().ok_or(Denied::TokenRequired)?;
             let filter = parse_filter(query)?;
             let actor = actor_id(context, user, source).await?;
-            let of = RunList { owner: user.id, actor: Some((source.kind, actor)) };
+            let of = RunScope { owner: user.id, actor: Some((source.kind, actor)) };
             Ok(context.runs.last(&of, &filter).await?)
         }
     }
@@ -164,7 +164,7 @@ pub async fn list(
         None => None,
         Some(source) => Some((source.kind, actor_id(context, account.user(), source).await?)),
     };
-    let page = context.runs.list(&RunList { owner: account.user().id, actor }, &filter, desc, offset, limit).await?;
+    let page = context.runs.list(&RunScope { owner: account.user().id, actor }, &filter, desc, offset, limit).await?;
     let items: Vec<_> = page.runs.iter().map(RunObject::new).collect();
     let list = RunList { total: page.total, offset, limit, count: items.len(), desc, items };
     Ok(response::json(StatusCode::OK, &Data { data: list }))

@@ -17,7 +17,7 @@ use crate::{
     },
     auth::{AccountAction, AccountGrant, Caller, User, authorize_account},
     clock::Timestamp,
-    runs::{RunFilter, RunList, RunStatus},
+    runs::{RunFilter, RunScope, RunStatus},
 };
 
 use super::responses::{CurrentUserObject, Data, SessionObject, UserObject};
@@ -31,7 +31,7 @@ const ACTIVE: [RunStatus; 4] = [RunStatus::Ready, RunStatus::Running, RunStatus:
 /// Returns the caller's limits and current usage.
 pub async fn limits(context: &Context, caller: &Caller) -> Result<Response<ResponseBody>, ApiError> {
     let grant = authorize_account(caller, AccountAction::ListStores)?;
-    let of = RunList { owner: grant.user().id, actor: None };
+    let of = RunScope { owner: grant.user().id, actor: None };
     let active = RunFilter { statuses: ACTIVE.to_vec(), ..RunFilter::default() };
     let active = context.runs.list(&of, &active, false, 0, 1).await?.total;
     let data = json!({
