@@ -287,7 +287,7 @@ async fn handle_run_call(
 /// its address before the look-up, and under its user instead once it turns out to be valid.
 async fn identify(context: &Context, token: Option<&str>, source: &ClientAddr) -> Result<Caller, ApiError> {
     let (rates, address) = (&context.config.rates, RateLimitKey::Address(source.ip));
-    let is_guess = rates.limits_callers() && token.is_some_and(|token| !context.tokens.recalls(token));
+    let is_guess = rates.limits_callers() && token.is_some_and(|token| !context.tokens.is_cached(token));
     if is_guess {
         rates.check(address)?;
     }

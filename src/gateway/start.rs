@@ -8,7 +8,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     api::{Api, ApiState, LeaderExtension, Upstream},
-    auth::{Secrets, SharedStores, Tokens, Users},
+    auth::{Secrets, ShareIndex, TokenRepository, UserRepository},
     clock::{Clock, ClockGuard, Random, SystemClock, SystemRandom},
     config::{Config, LeaderSetting},
     jobs::{Job, JobMeter, MaintenanceJob, RunSupervision, UsageReport, schedule},

@@ -33,7 +33,7 @@ pub enum InvalidServerAddress {
     #[error("is not an origin; write it like http://10.0.0.5:8011, without a path")]
     NoOrigin,
     /// The address of a gateway asks for TLS.
-    #[error("asks for HTTPS, which gateways do not speak among themselves; put_back the leader's http:// address")]
+    #[error("asks for HTTPS, which gateways do not speak among themselves; give the leader's http:// address")]
     Encrypted,
     /// The address asks for TLS, which this build lacks.
     #[error("asks for HTTPS, which this build does not speak: it was built without the feature s3")]

@@ -49,7 +49,7 @@ pub const RELAYED: HeaderName = HeaderName::from_static("larder-relayed");
 const LEADER_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// The same for an upstream, which may have to scan a whole dataset first. Below the 6 minutes after which the official
-/// clients put_back up.
+/// clients give up.
 const UPSTREAM_TIMEOUT: Duration = Duration::from_mins(2);
 
 /// The same for a trace collector.
@@ -224,7 +224,7 @@ pub struct Connection {
 }
 
 impl Connection {
-    /// Returns a connection whose connection ends with `open`.
+    /// Returns a connection that ends with `open`.
     pub fn new(sender: SendRequest<TrackedBody>, open: DropGuard) -> Self {
         Self { sender, _open: open }
     }

@@ -154,9 +154,9 @@ fn audit_details(user: &User) -> audit::Details<'_> {
 /// Revokes the links to all stores of others to which a disabled user could write; returns the number of those stores.
 /// First every gateway must know that the user is disabled: one that does not would still show the user the new secret.
 async fn revoke_links(context: &Context, caller: &Caller, user: &User) -> Result<usize, ApiError> {
-    context.users.known_everywhere().await;
+    context.users.wait_until_visible_everywhere().await;
     let ended = context.shared.end_links(&user.id).await?;
-    context.users.links_are_ended(user).await?;
+    context.users.clear_links_to_end(user).await?;
     let details = audit::Details { user: Some(&user.username), stores: Some(ended), ..audit::Details::default() };
     audit::log(caller, audit::Action::UserRevokeLinks, &details);
     Ok(ended)

@@ -40,7 +40,7 @@ pub async fn dispatch(
         RunCall::Abort => abort(context, grant, caller, &request).await,
         RunCall::Metamorph => metamorph(context, grant, &run, caller, request).await,
         RunCall::Finish => finish(context, grant, caller, request).await,
-        RunCall::Heartbeat => Ok(runs::run_response(StatusCode::OK, &context.runs.beat(&grant.run().id).await?)),
+        RunCall::Heartbeat => Ok(runs::run_response(StatusCode::OK, &context.runs.heartbeat(&grant.run().id).await?)),
         RunCall::CreateEnvironment => run_environment::create(context, grant, caller, request).await,
         RunCall::Restart => Err(ApiError::not_served(
             "it starts no programs, neither again: the program that runs the Actor can make another run",
@@ -140,7 +140,7 @@ async fn metamorph(
     runs::put_input(context, caller, &store, &input_key, request).await?;
     let build_id = build_id(&actor_id, &build);
     let metamorph = Metamorph { created_at: context.clock.now(), actor_id, build_id, input_key };
-    let changed = context.runs.update(id, |run| run.become_other(metamorph.clone())).await?;
+    let changed = context.runs.update(id, |run| run.metamorph(metamorph.clone())).await?;
     Ok(runs::run_response(StatusCode::OK, &changed))
 }
 

@@ -80,7 +80,7 @@ pub async fn register_token(context: &Context, run: &RunId) -> Result<(Run, Toke
 
 /// Reads a run again, after a token was created that the end of the run may have missed. If the run is over, revokes
 /// the token, which was never shown.
-pub async fn revoke_if_finished(context: &Context, run: &RunId, token: &KeptToken) -> Result<(), ApiError> {
+pub async fn revoke_if_finished(context: &Context, run: &RunId, token: &StoredToken) -> Result<(), ApiError> {
     match context.runs.get(run).await {
         Ok(run) if !run.status.is_terminal() => return Ok(()),
         Ok(_) | Err(RunsError::NotFound) => {}

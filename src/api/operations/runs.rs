@@ -146,7 +146,7 @@ pub async fn wait_for_end(context: &Context, run: Run, caller: &Caller, wait: Du
     }
     let counted = caller.user().map_or(RateLimitKey::Address(context.ip), |user| RateLimitKey::User(user.id));
     let _waiting = context.config.rates.start_wait(counted)?;
-    Ok(context.runs.finished(run, wait).await?)
+    Ok(context.runs.wait_until_finished(run, wait).await?)
 }
 
 /// Returns a page of the caller's runs: of all, or of one actor or task.
@@ -185,7 +185,7 @@ pub async fn start(
         parse_wait(&request)?,
     );
     quotas::check_store_quota(context, account.user()).await?;
-    let elsewhere = match &context.upstream {
+    let upstream_ids = match &context.upstream {
         Some(upstream) => Some(upstream.create_for_run().await?),
         None => None,
     };

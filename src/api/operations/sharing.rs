@@ -107,7 +107,7 @@ pub async fn rotate_signing_key(
     let update = StoreUpdate { rotate_signing_key: true, ..StoreUpdate::default() };
     let store = context.catalog.update(grant.store().document.id, update).await?;
     log_revoked_links(caller, &store.document.id);
-    let grant = grant.renewed(store)?;
+    let grant = grant.rebind(store)?;
     Ok(response::json(StatusCode::OK, &Data { data: StoreObject::new(context, &grant) }))
 }
 

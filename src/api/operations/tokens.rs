@@ -203,7 +203,7 @@ fn invalid(what: &str) -> ApiError {
     ApiError::bad_request("invalid-value", format!("Invalid value provided: {what}"))
 }
 
-fn show(kept: &KeptToken, token: &Token) -> Response<ResponseBody> {
+fn show(kept: &StoredToken, token: &Token) -> Response<ResponseBody> {
     response::json(StatusCode::CREATED, &Data { data: object(kept, None, Some(token.reveal())) })
 }
 

@@ -98,10 +98,10 @@ impl Upstream {
     }
 
     /// Creates an unnamed dataset and an unnamed request queue for a run.
-    pub async fn create_for_run(&self) -> Result<Elsewhere, ApiError> {
+    pub async fn create_for_run(&self) -> Result<UpstreamIds, ApiError> {
         let (dataset, request_queue) =
             tokio::try_join!(self.create(UpstreamKind::Dataset), self.create(UpstreamKind::RequestQueue))?;
-        Ok(Elsewhere { dataset, request_queue })
+        Ok(UpstreamIds { dataset, request_queue })
     }
 
     async fn create(&self, kind: UpstreamKind) -> Result<String, ApiError> {

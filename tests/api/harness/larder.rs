@@ -4,7 +4,7 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use larder::{
     api::{Api, ApiOptions, ApiState, LeaderExtension, LinkOrigin, Upstream},
-    auth::{MasterSecret, Secrets, SharedStores, Token, Tokens, Users},
+    auth::{MasterSecret, Secrets, ShareIndex, Token, TokenRepository, UserRepository},
     clock::{Clock, ClockGuard, SystemClock, SystemRandom, Timestamp},
     jobs::{Job, RunSupervision, UsageReport},
     kv::{CacheOptions, Catalog, CatalogOptions, ClockRecords},

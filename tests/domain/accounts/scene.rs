@@ -6,7 +6,7 @@ use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
 use larder::{
     api::{Api, ApiOptions, ApiState},
-    auth::{MasterSecret, Secrets, SharedStores, Token, Tokens, Users},
+    auth::{MasterSecret, Secrets, ShareIndex, Token, TokenRepository, UserRepository},
     clock::{Clock, ClockGuard, ManualClock, Random, SeededRandom, Timestamp},
     jobs::{Job, RunSupervision},
     kv::{CacheOptions, Catalog, CatalogOptions, ClockRecords},
