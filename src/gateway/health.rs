@@ -257,12 +257,11 @@ mod tests {
         jobs::Job,
         kv::SecretFingerprint,
         storage::{
-            self, ByteStream, GetOptions, Operation, Precondition, PutOptions,
-            faulty::{Call, Fault, Faulty, Refusal},
-            in_memory::MemoryStore,
+            self, ByteStream, GetOptions, Operation, Precondition, PutOptions, in_memory::MemoryStore,
             metrics_layer::Measured,
         },
     };
+    use larder_test_kit::fault_injection::{Call, Fault, Faulty, Refusal};
 
     use super::{ReadinessCheck, *};
 

@@ -246,8 +246,9 @@ mod tests {
     use crate::{
         auth::MasterSecret,
         clock::{SystemClock, SystemRandom},
-        storage::{in_memory::MemoryStore, unconditional::Unconditional},
+        storage::in_memory::MemoryStore,
     };
+    use larder_test_kit::no_conditional_writes::Unconditional;
 
     fn role(sharing: Sharing, leader: Option<&str>, is_shared: bool) -> Result<Role, StartError> {
         let mut config = Config { leader: leader.map(|text| text.parse().expect("a setting")), ..Config::default() };

@@ -9,8 +9,8 @@ use std::time::Duration;
 use futures_util::{StreamExt, stream};
 use larder::kv::CatalogOptions;
 use larder::storage::embedded::{EmbeddedOptions, EmbeddedStore, INLINE_LIMIT};
-use larder::storage::faulty::{Call, Fault, Faulty, Refusal};
 use larder::storage::{Operation, RejectedFor};
+use larder_test_kit::fault_injection::{Call, Fault, Faulty, Refusal};
 
 use crate::harness::{Larder, Reply, STORES, ShiftedClock, Store, gzip};
 

@@ -225,7 +225,7 @@ macro_rules! every_format {
             #[cfg(feature = "s3")]
             #[tokio::test(flavor = "multi_thread")]
             async fn is_read_and_changed_in_a_bucket() {
-                super::over($format, crate::object_store::open().await).await;
+                super::over($format, larder_test_kit::s3_backend::open().await).await;
             }
         }
     )* };

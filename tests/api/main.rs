@@ -6,9 +6,6 @@
 //! gateway: what is asserted is what a client sees, how many calls reached the object store, and what the data folder takes
 //! of the disk.
 
-#[cfg(feature = "s3")]
-#[path = "../object_store/mod.rs"]
-mod object_store;
 #[macro_use]
 mod harness;
 

@@ -8,9 +8,6 @@ mod stores;
 #[allow(dead_code, reason = "shared with suites that use more of it")]
 #[path = "../domain/gateways.rs"]
 mod gateways;
-#[cfg(feature = "s3")]
-#[path = "../object_store/mod.rs"]
-mod object_store;
 #[allow(dead_code, reason = "shared with suites that use more of it")]
 #[path = "../domain/run_host.rs"]
 mod run_host;

@@ -120,5 +120,5 @@ async fn very_many_runs_that_come_and_go_over_a_folder_leave_no_object() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "takes minutes: `cargo xtask test-long run-churn`"]
 async fn very_many_runs_that_come_and_go_over_a_bucket_leave_no_object() {
-    cycle(crate::object_store::open().await, how_many()).await;
+    cycle(larder_test_kit::s3_backend::open().await, how_many()).await;
 }

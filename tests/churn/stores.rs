@@ -209,7 +209,7 @@ async fn very_many_stores_that_come_and_go_over_a_folder_give_back_what_they_too
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn stores_that_come_and_go_over_a_bucket_give_back_what_they_took() {
     let _turn = TURN.lock().await;
-    cycle(crate::object_store::open().await, None, 300).await;
+    cycle(larder_test_kit::s3_backend::open().await, None, 300).await;
 }
 
 #[cfg(feature = "s3")]
@@ -217,7 +217,7 @@ async fn stores_that_come_and_go_over_a_bucket_give_back_what_they_took() {
 #[ignore = "takes minutes: `cargo xtask test-long store-churn`"]
 async fn very_many_stores_that_come_and_go_over_a_bucket_give_back_what_they_took() {
     let _turn = TURN.lock().await;
-    cycle(crate::object_store::open().await, None, how_many(100_000)).await;
+    cycle(larder_test_kit::s3_backend::open().await, None, how_many(100_000)).await;
 }
 
 /// Number of clients that use a store at once.

@@ -7,10 +7,12 @@ use larder::{
     kv::{GeneralAccess, Patch, StoreLocator, StoreQuery, StoreUpdate},
     storage::{
         Operation,
-        faulty::{Call, Fault, Faulty, Refusal},
         single_writer::{DOUBT, SoleWriter},
-        unconditional::Unconditional,
     },
+};
+use larder_test_kit::{
+    fault_injection::{Call, Fault, Faulty, Refusal},
+    no_conditional_writes::Unconditional,
 };
 
 use crate::gateways::{Gateway, World, name, new_store};

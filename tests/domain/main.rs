@@ -9,9 +9,6 @@ mod leader;
 mod lifecycle_rules;
 mod listing;
 mod naming;
-#[cfg(feature = "s3")]
-#[path = "../object_store/mod.rs"]
-mod object_store;
 mod run_host;
 mod runs;
 mod simulation;

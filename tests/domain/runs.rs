@@ -7,9 +7,9 @@ use larder::clock::{ClockGuard, Random, SeededRandom};
 use larder::jobs::Job;
 use larder::kv::{create_json, put_unconditionally};
 use larder::runs::{Outcome, RunFilter, RunScope, RunStatus};
-use larder::storage::faulty::{Call, Fault, Faulty, Refusal};
 use larder::storage::metrics_layer::Measured;
 use larder::storage::{ListOptions, MAX_LIST_KEYS, ObjectStore, Operation};
+use larder_test_kit::fault_injection::{Call, Fault, Faulty, Refusal};
 
 use crate::gateways::World;
 use crate::run_host::Host;

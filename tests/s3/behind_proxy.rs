@@ -8,7 +8,8 @@ use larder::storage::{
     s3::Timeouts,
 };
 
-use crate::{object_store::open_with, proxy::Proxy};
+use crate::proxy::Proxy;
+use larder_test_kit::s3_backend::open_with;
 
 /// More bytes than any test reads at once.
 const MUCH: u64 = 64 << 20;

@@ -10,8 +10,8 @@ use larder::{
 use crate::{
     behind_proxy::{put, stream},
     mock_minio::{Deviations, MockMinio},
-    object_store::own_options,
 };
+use larder_test_kit::s3_backend::own_options;
 
 /// Maximum apparent difference of two equal clocks: dates are in whole seconds, and requests take time.
 const SAME: Duration = Duration::from_secs(3);

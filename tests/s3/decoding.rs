@@ -27,7 +27,8 @@ use tokio::{
     net::{TcpListener, TcpStream},
 };
 
-use crate::{object_store::open_with, tiny::connect};
+use crate::tiny::connect;
+use larder_test_kit::s3_backend::open_with;
 
 /// Requests for which the proxy decodes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -18,9 +18,9 @@ use tokio::{
 
 use crate::{
     behind_proxy::{Behind, put, stream},
-    object_store::variable,
     proxy::{Fault, Refusal, Times},
 };
+use larder_test_kit::s3_backend::variable;
 
 /// Returns an error with all its causes.
 fn words(error: &dyn std::error::Error) -> String {

@@ -16,11 +16,11 @@ use md5::{Digest, Md5};
 
 use crate::{
     behind_proxy::put,
-    object_store::{open_with, variable},
     proxy::Proxy,
     tiny::{Answer, Client},
     watcher::Watched,
 };
+use larder_test_kit::s3_backend::{open_with, variable};
 
 /// Foreign rules: by tags, by sizes where those are known, in an unusual layout.
 const FOREIGN: [&str; 2] = [

@@ -9,13 +9,12 @@ use larder::{
     storage::{
         LifecycleError, ObjectStore, Precondition, Reconciled, UnfitRules, WantedRule, WantedRules,
         diagnostics::{Conditions, Examiner, Verdict},
-        faulty::Faulty,
         metrics_layer::Measured,
         s3::{S3Options, S3Store},
         single_writer::SoleWriter,
-        unconditional::Unconditional,
     },
 };
+use larder_test_kit::{fault_injection::Faulty, no_conditional_writes::Unconditional};
 
 use crate::{
     behind_proxy::{TIMEOUTS, put},

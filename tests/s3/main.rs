@@ -30,9 +30,6 @@ mod lifecycle;
 mod lifecycle_mock_minio;
 mod mock_minio;
 mod mock_minio_conformance;
-#[cfg(feature = "s3")]
-#[path = "../object_store/mod.rs"]
-mod object_store;
 mod proxy;
 mod proxy_faults;
 mod proxy_passthrough;

@@ -23,10 +23,8 @@ use larder::storage::{
 };
 use tokio::net::TcpStream;
 
-use crate::{
-    behind_proxy::stream,
-    object_store::{open_with, variable},
-};
+use crate::behind_proxy::stream;
+use larder_test_kit::s3_backend::{open_with, variable};
 
 /// More bytes than any test reads at once.
 const MUCH: u64 = 64 << 20;

@@ -2,8 +2,7 @@
 //!
 //! [`ObjectStore`] is the interface to all durable data. This module has its contract, the implementations ([`in_memory`],
 //! the reference; [`embedded`], a folder) and the decorators ([`metrics_layer`]; [`read_cache`]; [`fence`]; [`single_writer`],
-//! which emulates conditional writes; [`faulty`] and [`unconditional`] for tests). It does not know the meaning of the
-//! bytes.
+//! which emulates conditional writes). It does not know the meaning of the bytes.
 
 mod body;
 mod conditional_write_probe;
@@ -11,7 +10,6 @@ mod content_hash;
 pub mod diagnostics;
 pub mod embedded;
 mod error;
-pub mod faulty;
 pub mod fence;
 pub mod in_memory;
 mod lifecycle;
@@ -23,7 +21,6 @@ pub mod read_cache;
 pub mod s3;
 pub mod single_writer;
 mod store;
-pub mod unconditional;
 
 pub use body::{BodyError, ByteStream};
 pub use content_hash::Fingerprint;

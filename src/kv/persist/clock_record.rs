@@ -126,13 +126,9 @@ mod tests {
     use super::*;
     use crate::{
         clock::{ManualClock, Timestamp},
-        storage::{
-            Operation,
-            faulty::{Call, Fault, Faulty},
-            in_memory::MemoryStore,
-            metrics_layer::Measured,
-        },
+        storage::{Operation, in_memory::MemoryStore, metrics_layer::Measured},
     };
+    use larder_test_kit::fault_injection::{Call, Fault, Faulty};
 
     const DAY_MILLIS: i64 = 86_400_000;
 

@@ -251,12 +251,9 @@ mod tests {
     use crate::{
         clock::{SeededRandom, SystemClock},
         kv::persist::format_version::FORMAT,
-        storage::{
-            ByteStream, Precondition, PutOptions,
-            faulty::{Call, Fault, Faulty, Refusal},
-            in_memory::MemoryStore,
-        },
+        storage::{ByteStream, Precondition, PutOptions, in_memory::MemoryStore},
     };
+    use larder_test_kit::fault_injection::{Call, Fault, Faulty, Refusal};
 
     /// A secret that is its own fingerprint.
     struct Plain(&'static str);

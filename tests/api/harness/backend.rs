@@ -49,7 +49,7 @@ pub(crate) fn run(backend: Backend, test: fn(Larder) -> BoxFuture<'static, ()>) 
             #[cfg(feature = "s3")]
             Backend::S3 => {
                 let ledger = Arc::default();
-                let objects = crate::object_store::open_with_ledger(Arc::clone(&ledger)).await;
+                let objects = larder_test_kit::s3_backend::open_with_ledger(Arc::clone(&ledger)).await;
                 test(Larder::start_charging(objects, clock, ledger).await).await;
             }
         }

@@ -13,10 +13,11 @@ use larder::{
     runs::{RunOptions, RunRepository},
     storage::{
         ListOptions, MAX_LIST_KEYS, ObjectStore, in_memory::MemoryStore, metrics_layer::Measured,
-        single_writer::SoleWriter, unconditional::Unconditional,
+        single_writer::SoleWriter,
     },
     telemetry::{CostLedger, Metrics},
 };
+use larder_test_kit::no_conditional_writes::Unconditional;
 use serde_json::Value;
 
 use super::{calls::Calls, clock::ShiftedClock, connection::Connection, request::Request, server::serve, store::Store};

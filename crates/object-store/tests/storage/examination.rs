@@ -1,0 +1,203 @@
+//! An examination finds out what an object store keeps of its promises, and leaves nothing behind.
+
+use std::{future::pending, sync::Arc, time::Duration};
+
+use async_trait::async_trait;
+use larder_object_store::{
+    Attributes, ByteStream, Error, GetOptions, ListOptions, ListPage, Object, ObjectMeta, ObjectStore, Precondition,
+    PutOptions, PutOutcome, Result,
+    diagnostics::{Examiner, Finding, Outcome, PROBES, Verdict},
+    in_memory::MemoryStore,
+};
+use larder_runtime::clock::{ManualClock, SeededRandom, SystemClock, Timestamp};
+use larder_test_kit::no_conditional_writes::Unconditional;
+
+/// Way in which an object store lies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Lie {
+    /// It responds 200 to conditional requests, and ignores the conditions.
+    IgnoresConditions,
+    /// It looks at a condition, and writes a moment later.
+    LooksFirst,
+    /// It lists by the length of keys.
+    OrdersByLength,
+    /// It says that the first page of a list is the last.
+    EndsLists,
+    /// It includes the start key in a list.
+    StartsTooEarly,
+    /// It shows an object as it was first.
+    ReadsOldObjects,
+    /// It deletes nothing.
+    KeepsDeleted,
+    /// It forgets codings.
+    ForgetsCodings,
+    /// It takes a coding out of names.
+    DecodesKeys,
+    /// It takes half a body for a whole one.
+    StoresHalfBodies,
+    /// Its clock is two minutes ahead.
+    IsAhead,
+}
+
+#[derive(Debug)]
+struct Liar {
+    inner: MemoryStore,
+    lie: Lie,
+}
+
+#[async_trait]
+impl ObjectStore for Liar {
+    async fn put(&self, key: &str, body: ByteStream, mut options: PutOptions) -> Result<PutOutcome> {
+        let key = if self.lie == Lie::DecodesKeys { key.replace("%2F", "-") } else { key.to_owned() };
+        let mut body = body;
+        match self.lie {
+            Lie::IgnoresConditions => options.precondition = Precondition::None,
+            Lie::LooksFirst => {
+                let there = self.inner.head(&key).await.ok().map(|meta| meta.etag);
+                let holds = match std::mem::take(&mut options.precondition) {
+                    Precondition::None => true,
+                    Precondition::IfAbsent => there.is_none(),
+                    Precondition::IfMatch(etag) => there == Some(etag),
+                };
+                if !holds {
+                    return Err(Error::Precondition);
+                }
+                tokio::task::yield_now().await;
+            }
+            Lie::ReadsOldObjects if self.inner.head(&key).await.is_ok() => {
+                let meta = self.inner.head(&key).await?;
+                return Ok(PutOutcome { etag: meta.etag, last_modified: meta.last_modified });
+            }
+            Lie::ForgetsCodings => options.attributes = Attributes { content_encoding: None, ..options.attributes },
+            Lie::StoresHalfBodies => {
+                use futures_util::StreamExt as _;
+                let whole: Vec<_> = body.take_while(|chunk| std::future::ready(chunk.is_ok())).collect().await;
+                body = ByteStream::new(None, futures_util::stream::iter(whole));
+            }
+            _ => {}
+        }
+        let mut outcome = self.inner.put(&key, body, options).await?;
+        if self.lie == Lie::IsAhead {
+            outcome.last_modified = outcome.last_modified.plus(Duration::from_mins(2));
+        }
+        Ok(outcome)
+    }
+
+    async fn get(&self, key: &str, options: GetOptions) -> Result<Object> {
+        self.inner.get(key, options).await
+    }
+
+    async fn head(&self, key: &str) -> Result<ObjectMeta> {
+        self.inner.head(key).await
+    }
+
+    async fn delete(&self, key: &str, precondition: Precondition) -> Result<()> {
+        match self.lie {
+            Lie::KeepsDeleted => Ok(()),
+            _ => self.inner.delete(key, precondition).await,
+        }
+    }
+
+    async fn delete_many(&self, keys: Vec<String>) -> Result<()> {
+        self.inner.delete_many(keys).await
+    }
+
+    async fn list(&self, mut options: ListOptions) -> Result<ListPage> {
+        let first = options.start_after.clone();
+        if self.lie == Lie::StartsTooEarly {
+            options.start_after = None;
+        }
+        let mut page = self.inner.list(options).await?;
+        match self.lie {
+            Lie::OrdersByLength => page.objects.sort_by_key(|object| (object.key.len(), object.key.clone())),
+            Lie::EndsLists => page.is_truncated = false,
+            Lie::StartsTooEarly => {
+                page.objects.retain(|object| first.as_ref().is_none_or(|first| object.key >= *first));
+            }
+            _ => {}
+        }
+        Ok(page)
+    }
+
+    async fn copy(&self, from: &str, to: &str, precondition: Precondition) -> Result<PutOutcome> {
+        self.inner.copy(from, to, precondition).await
+    }
+
+    async fn check(&self) -> Result<()> {
+        self.inner.check().await
+    }
+}
+
+async fn examine(objects: &dyn ObjectStore) -> (bool, Vec<Finding>) {
+    let random = SeededRandom::new(1);
+    let mut examiner = Examiner::new(objects, &SystemClock, &random);
+    let conditions = examiner.try_conditions().await.expect("they are found out");
+    examiner.examine().await;
+    (conditions.are_relied_on(), examiner.finish().await)
+}
+
+fn liar(lie: Lie) -> Liar {
+    Liar { inner: MemoryStore::new(Arc::new(SystemClock)), lie }
+}
+
+#[tokio::test]
+async fn nothing_is_said_of_the_reference_and_nothing_left_behind() {
+    let memory = MemoryStore::new(Arc::new(SystemClock));
+    let (relied_on, findings) = examine(&memory).await;
+    assert!(relied_on);
+    assert!(findings.iter().all(|finding| finding.outcome.verdict == Verdict::Ok), "{findings:#?}");
+    assert!(findings.len() >= 8);
+    let left = memory.list(ListOptions { prefix: PROBES.to_owned(), start_after: None, limit: 10 }).await.unwrap();
+    assert!(left.objects.is_empty(), "{left:?}");
+}
+
+#[tokio::test]
+async fn an_object_store_that_lies_is_found_out() {
+    for (lie, check) in [
+        (Lie::OrdersByLength, "order of lists"),
+        (Lie::StartsTooEarly, "order of lists"),
+        (Lie::EndsLists, "long lists"),
+        (Lie::ReadsOldObjects, "reads after writes"),
+        (Lie::KeepsDeleted, "reads after writes"),
+        (Lie::ForgetsCodings, "attributes"),
+        (Lie::DecodesKeys, "odd keys"),
+        (Lie::StoresHalfBodies, "large bodies"),
+        (Lie::IsAhead, "clock"),
+    ] {
+        let (_, findings) = examine(&liar(lie)).await;
+        let found = findings.iter().find(|finding| finding.check == check).expect("it is looked at");
+        assert_eq!(found.outcome.verdict, Verdict::Wrong, "{lie:?}: {found:?}");
+        assert!(found.outcome.advice.is_some(), "{lie:?}");
+    }
+}
+
+#[tokio::test]
+async fn conditions_that_do_not_hold_are_not_relied_on() {
+    let memory = Arc::new(MemoryStore::new(Arc::new(SystemClock)));
+    let liars = [Lie::IgnoresConditions, Lie::LooksFirst].map(liar);
+    let stores: [&dyn ObjectStore; 3] = [&Unconditional::new(memory), &liars[0], &liars[1]];
+    for store in stores {
+        let (relied_on, findings) = examine(store).await;
+        assert!(!relied_on, "{store:?}");
+        let found = &findings[0];
+        assert_eq!((found.check, found.outcome.verdict), ("conditional writes", Verdict::Lacks));
+        assert!(found.outcome.advice.as_ref().is_some_and(|advice| advice.contains("LARDER_LEADER")));
+        assert!(findings[1..].iter().all(|finding| finding.outcome.verdict == Verdict::Ok), "{findings:#?}");
+    }
+}
+
+#[tokio::test]
+async fn a_check_without_an_end_is_reported_as_timed_out() {
+    let memory = MemoryStore::new(Arc::new(SystemClock));
+    let clock = ManualClock::new(Timestamp::from_millis(0));
+    let random = SeededRandom::new(1);
+    let mut examiner = Examiner::new(&memory, &clock, &random);
+    let endless = pending::<Result<Outcome>>();
+    tokio::join!(examiner.check("it", "nothing", Duration::from_secs(9), endless), async {
+        tokio::task::yield_now().await;
+        clock.advance(Duration::from_secs(9));
+    });
+    let findings = examiner.finish().await;
+    assert_eq!((findings.len(), findings[0].outcome.verdict), (1, Verdict::Unfinished), "{findings:?}");
+    assert!(findings[0].outcome.meaning.contains("9 s"));
+}
