@@ -120,10 +120,10 @@ fn write_records(
         let heads = thread::scope(|scope| {
             let ask = |item: &Value| api.head(&store.record(item["key"].as_str().unwrap_or_default()));
             let requests: Vec<_> = group.iter().map(|item| scope.spawn(move || ask(item))).collect();
-            let answers = requests
+            let responses = requests
                 .into_iter()
                 .map(|request| request.join().unwrap_or_else(|_| Err("a request failed".to_owned())));
-            answers.collect::<Result<Vec<_>, String>>()
+            responses.collect::<Result<Vec<_>, String>>()
         })?;
         for (item, head) in group.iter().zip(heads) {
             // A record without a response was deleted meanwhile.

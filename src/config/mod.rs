@@ -28,7 +28,7 @@ mod docs_test;
 #[cfg(test)]
 mod tests;
 
-/// What the fuzz targets call beyond the public interface.
+/// Items for the fuzz targets, beyond the public interface.
 #[cfg(feature = "internals")]
 #[doc(hidden)]
 pub mod internals {

@@ -81,12 +81,12 @@ pub(super) static SETTINGS: &[Setting] = &[
 
 /// Parses header fields; their values are secrets, and no error repeats them.
 fn headers(text: &str) -> Result<HeaderMap, String> {
-    let complaint = || "is not a list of headers; write it like x-api-key=KEY,x-other=VALUE".to_owned();
+    let invalid = || "is not a list of headers; write it like x-api-key=KEY,x-other=VALUE".to_owned();
     let mut headers = HeaderMap::new();
     for part in text.split(',').map(str::trim).filter(|part| !part.is_empty()) {
-        let (name, value) = part.split_once('=').ok_or_else(complaint)?;
-        let name = HeaderName::try_from(name.trim()).map_err(|_| complaint())?;
-        let mut value = HeaderValue::try_from(value.trim()).map_err(|_| complaint())?;
+        let (name, value) = part.split_once('=').ok_or_else(invalid)?;
+        let name = HeaderName::try_from(name.trim()).map_err(|_| invalid())?;
+        let mut value = HeaderValue::try_from(value.trim()).map_err(|_| invalid())?;
         value.set_sensitive(true);
         headers.insert(name, value);
     }

@@ -24,7 +24,7 @@ pub use record::media_type;
 pub use remote::{Remote, store_addresses, store_not_found};
 pub use source::{Naming, Size, Source, open};
 
-/// What the fuzz targets call beyond the public interface.
+/// Items for the fuzz targets, beyond the public interface.
 #[cfg(feature = "internals")]
 #[doc(hidden)]
 pub mod internals {

@@ -132,7 +132,7 @@ mod tests {
 
     #[test]
     fn outcomes_are_told_in_the_order_of_the_items() {
-        let mut told = Vec::new();
+        let mut reported = Vec::new();
         let slow_when_even = |number: u32| {
             for _ in 0..(number + 1) % 2 * 20 {
                 thread::yield_now();
@@ -140,36 +140,36 @@ mod tests {
             Ok(number)
         };
         let outcome = ordered_parallel_map((0..500).map(Ok), slow_when_even, |number| {
-            told.push(number);
+            reported.push(number);
             Ok(())
         });
         assert!(outcome.is_ok());
-        assert_eq!(told, (0..500).collect::<Vec<_>>());
+        assert_eq!(reported, (0..500).collect::<Vec<_>>());
     }
 
     #[test]
     fn nothing_behind_a_failure_is_told() {
-        let mut told = Vec::new();
+        let mut reported = Vec::new();
         let fails = |number: u32| if number == 40 { Err(Error::NoResponse("gone".to_owned())) } else { Ok(number) };
         let outcome = ordered_parallel_map((0..500).map(Ok), fails, |number| {
-            told.push(number);
+            reported.push(number);
             Ok(())
         });
         assert!(outcome.is_err());
-        assert_eq!(told, (0..40).collect::<Vec<_>>());
+        assert_eq!(reported, (0..40).collect::<Vec<_>>());
         assert!(ordered_parallel_map([Err(stopped())].into_iter(), Ok::<u32, _>, |_| Ok(())).is_err());
     }
 
     #[test]
     fn all_before_an_item_that_cannot_be_had_is_told() {
-        let mut told = Vec::new();
+        let mut reported = Vec::new();
         let items = (0..20).map(Ok).chain([Err(stopped())]).chain((20..40).map(Ok));
         let outcome = ordered_parallel_map(items, Ok::<u32, _>, |number| {
-            told.push(number);
+            reported.push(number);
             Ok(())
         });
         assert!(outcome.is_err());
-        assert_eq!(told, (0..20).collect::<Vec<_>>());
+        assert_eq!(reported, (0..20).collect::<Vec<_>>());
     }
 
     fn refused(status: u16) -> Error {
