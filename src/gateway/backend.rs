@@ -22,7 +22,7 @@ use crate::{
 use super::{
     bootstrap::AdminToken,
     error::StartError,
-    role::{Role, Sharing},
+    role::{BackendAccess, Role},
 };
 #[cfg(feature = "s3")]
 use crate::storage::s3::{S3Options, S3Store};
@@ -30,14 +30,14 @@ use crate::storage::s3::{S3Options, S3Store};
 /// The storage backend, and its object store interface.
 #[derive(Debug)]
 pub(super) struct Backend {
-    keeping: Keeping,
+    backend_kind: BackendKind,
     objects: Arc<dyn ObjectStore>,
-    sharing: Sharing,
+    access: BackendAccess,
 }
 
 /// Kind of backend.
 #[derive(Debug, Clone)]
-pub(super) enum Keeping {
+pub(super) enum BackendKind {
     /// The embedded engine in a folder.
     Embedded(Arc<EmbeddedStore>),
     /// A bucket.
@@ -65,7 +65,7 @@ impl Backend {
         show_folder(&config.data, metrics);
         let objects: Arc<dyn ObjectStore> =
             Arc::new(Measured::shown_by(Arc::clone(&engine), Arc::clone(clock), metrics).charging(Arc::clone(ledger)));
-        Ok(Self { keeping: Keeping::Embedded(engine), objects, sharing: Sharing::Alone })
+        Ok(Self { backend_kind: BackendKind::Embedded(engine), objects, access: BackendAccess::Exclusive })
     }
 
     #[cfg(feature = "s3")]
@@ -86,14 +86,14 @@ impl Backend {
         .await;
         let bucket = Arc::new(opened?);
         let findings = bucket.probe(random.as_ref()).await.map_err(StartError::Probe)?;
-        let sharing = if findings.conditional_writes { Sharing::Conditional } else { Sharing::Unconditional };
+        let access = if findings.conditional_writes { BackendAccess::SharedCas } else { BackendAccess::SharedNoCas };
         let objects: Arc<dyn ObjectStore> = Arc::new(Measured::shown_by(Arc::clone(&bucket), clock, metrics));
-        Ok(Self { keeping: Keeping::S3(bucket), objects, sharing })
+        Ok(Self { backend_kind: BackendKind::S3(bucket), objects, sharing })
     }
 
     /// Returns the kind of backend.
-    pub(super) fn keeping(&self) -> Keeping {
-        self.keeping.clone()
+    pub(super) fn kind(&self) -> BackendKind {
+        self.backend_kind.clone()
     }
 
     /// Returns the object store interface to all durable data.
@@ -103,15 +103,15 @@ impl Backend {
 
     /// Returns the clock that all gateways of the backend share: its own if it has one, else that of `machine`.
     pub(super) fn clock(&self, machine: &Arc<dyn Clock>) -> Arc<dyn Clock> {
-        match &self.keeping {
-            Keeping::Embedded(_) => Arc::clone(machine),
+        match &self.backend_kind {
+            BackendKind::Embedded(_) => Arc::clone(machine),
             #[cfg(feature = "s3")]
-            Keeping::S3(bucket) => Arc::clone(bucket.clock()) as Arc<dyn Clock>,
+            BackendKind::S3(bucket) => Arc::clone(bucket.clock()) as Arc<dyn Clock>,
         }
     }
 
     /// Returns how gateways share it for writing.
-    pub(super) fn sharing(&self) -> Sharing {
+    pub(super) fn access(&self) -> BackendAccess {
         self.sharing
     }
 
@@ -123,24 +123,26 @@ impl Backend {
         random: &dyn Random,
     ) -> Result<AdminToken, StartError> {
         let given = config.token.as_ref();
-        let token = match self.sharing {
-            Sharing::Alone => AdminToken::open(given, &config.data, random)?,
-            Sharing::Conditional | Sharing::Unconditional => AdminToken::open_shared(given, objects, random).await?,
+        let token = match self.access {
+            BackendAccess::Exclusive => AdminToken::open(given, &config.data, random)?,
+            BackendAccess::SharedCas | BackendAccess::SharedNoCas => {
+                AdminToken::open_shared(given, objects, random).await?
+            }
         };
         Ok(token.require_strong(config.server.listen)?)
     }
 
     /// Ends background work; later calls are rejected.
     pub(super) async fn close(&self) {
-        match &self.keeping {
-            Keeping::Embedded(engine) => engine.close().await,
+        match &self.backend_kind {
+            BackendKind::Embedded(engine) => engine.close().await,
             #[cfg(feature = "s3")]
-            Keeping::S3(bucket) => bucket.close().await,
+            BackendKind::S3(bucket) => bucket.close().await,
         }
     }
 }
 
-impl Keeping {
+impl BackendKind {
     /// Reloads the credentials of an object store from their source. The current ones stay if that fails.
     #[cfg_attr(not(feature = "s3"), expect(clippy::unused_async, reason = "a folder has no keys"))]
     pub(super) async fn reload_credentials(&self) -> Result<(), StartError> {
@@ -166,9 +168,9 @@ impl RecordCache {
     pub(super) fn of(config: &Config, role: &Role) -> Result<Self, StartError> {
         let wanted = config.record_cache_bytes;
         let capacity_bytes = match role {
-            Role::Alone => wanted.unwrap_or(DEFAULT_OF_FOLDER),
-            Role::Equal | Role::Leader if config.is_exclusive_bucket => wanted.unwrap_or_default(),
-            Role::Equal | Role::Leader | Role::Follower(_) => match wanted {
+            Role::Standalone => wanted.unwrap_or(DEFAULT_OF_FOLDER),
+            Role::Peer | Role::Leader if config.is_exclusive_bucket => wanted.unwrap_or_default(),
+            Role::Peer | Role::Leader | Role::Follower(_) => match wanted {
                 None | Some(0) => 0,
                 Some(_) => return Err(StartError::CacheOfMany),
             },
@@ -251,9 +253,9 @@ mod tests {
 
     #[test]
     fn records_are_cached_only_for_an_exclusive_bucket() {
-        assert_eq!(capacity(&Role::Alone, false, None), Some(DEFAULT_OF_FOLDER));
-        assert_eq!(capacity(&Role::Alone, false, Some(0)), Some(0));
-        for role in [Role::Equal, Role::Leader] {
+        assert_eq!(capacity(&Role::Standalone, false, None), Some(DEFAULT_OF_FOLDER));
+        assert_eq!(capacity(&Role::Standalone, false, Some(0)), Some(0));
+        for role in [Role::Peer, Role::Leader] {
             assert_eq!(capacity(&role, false, None), Some(0));
             assert_eq!(capacity(&role, false, Some(1 << 20)), None);
             assert_eq!(capacity(&role, true, Some(1 << 20)), Some(1 << 20));

@@ -21,7 +21,7 @@ use crate::{
 use crate::{kv::Canaries, storage::s3::S3Store};
 
 #[cfg(feature = "s3")]
-use super::role::{Role, Sharing};
+use super::role::{BackendAccess, Role};
 use super::start::describe_backend;
 
 /// Timeout for opening a bucket and for each check, on top of the timeouts of single requests.
@@ -39,7 +39,7 @@ const NO_ROOM: u64 = 64 << 20;
 pub struct Diagnosis {
     /// Description of the backend.
     pub backend: String,
-    /// Sharing mode of the backend; `None` if unknown.
+    /// BackendAccess mode of the backend; `None` if unknown.
     pub mode: Option<Mode>,
     /// The findings, in the order of the checks.
     pub findings: Vec<Finding>,
@@ -141,10 +141,12 @@ async fn of_bucket(
     examiner.check("old versions", S3Store::VERSIONING_DESCRIPTION, LIMIT, bucket.check_versioning()).await;
     findings.all.extend(examiner.finish().await);
     findings.add("format", FORMAT_TRIED, format_of(&bucket).await);
-    let sharing = conditions
-        .map(|conditions| if conditions.are_relied_on() { Sharing::Conditional } else { Sharing::Unconditional });
-    if let Some(sharing) = sharing {
-        let outcome = match Role::of(config, sharing, &clock) {
+    let access =
+        conditions.map(
+            |conditions| if conditions.are_relied_on() { BackendAccess::SharedCas } else { BackendAccess::SharedNoCas },
+        );
+    if let Some(access) = access {
+        let outcome = match Role::of(config, access, &clock) {
             Ok(_) => Outcome::ok("these settings fit the object store"),
             Err(error) => Outcome::lacks(error.to_string(), "set it where `serve` runs"),
         };
@@ -162,7 +164,7 @@ async fn of_bucket(
         findings.add(check, tried, outcome);
     }
     bucket.close().await;
-    let mode = sharing.map(|sharing| if sharing == Sharing::Conditional { Mode::Conditional } else { Mode::Leader });
+    let mode = sharing.map(|sharing| if access == BackendAccess::SharedCas { Mode::Conditional } else { Mode::Leader });
     Diagnosis { backend, mode, findings: findings.all }
 }
 

@@ -35,14 +35,14 @@ const WITHOUT_HOST: &str =
 
 /// All HTTP services.
 #[derive(Debug)]
-pub(super) struct Front {
+pub(super) struct HttpRouter {
     health: Arc<Health>,
     api: Api,
     accesses: Option<Arc<Accesses>>,
     base: ArcSwap<BasePath>,
 }
 
-impl Front {
+impl HttpRouter {
     /// Returns all services, with the access log of the configuration, which uses `clock`.
     pub(super) fn of(
         config: &Config,
@@ -73,7 +73,7 @@ impl Front {
     }
 }
 
-impl Handler for Front {
+impl Handler for HttpRouter {
     type Body = LoggedBody<Either<Full<Bytes>, ResponseBody>>;
 
     async fn handle(&self, mut request: Request<RequestBody>, source: ClientAddr) -> Response<Self::Body> {

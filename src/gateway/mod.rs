@@ -26,5 +26,5 @@ pub use migration::{
     Verification, migrate,
 };
 pub use reload::Reloading;
-pub use role::Sharing;
+pub use role::BackendAccess;
 pub use start::Gateway;

@@ -22,22 +22,22 @@ use crate::{
 };
 
 use super::{
-    backend::Keeping,
+    backend::BackendKind,
     bootstrap::FirstUser,
     error::StartError,
-    http_router::{BasePath, Front},
+    http_router::{BasePath, HttpRouter},
 };
 
 /// The parts of a running gateway that a reload changes. It does not keep the gateway alive.
 #[derive(Debug)]
 pub struct Reloading {
-    pub(super) front: Arc<Front>,
-    pub(super) keeping: Keeping,
+    pub(super) router: Arc<HttpRouter>,
+    pub(super) backend_kind: BackendKind,
     pub(super) catalog: Arc<Catalog>,
     pub(super) runs: Arc<RunRepository>,
     pub(super) users: Arc<UserRepository>,
     pub(super) tokens: Arc<TokenRepository>,
-    pub(super) makes_accounts: bool,
+    pub(super) creates_accounts: bool,
     pub(super) tls: Option<Arc<Tls>>,
     pub(super) trusted_proxies: Arc<ArcSwap<TrustedProxies>>,
     pub(super) drain_delay: DrainDelay,
@@ -56,8 +56,8 @@ impl Reloading {
     pub async fn take(&self, config: &Config) -> Result<(), StartError> {
         let fresh = Tls::of(&config.server.tls)?;
         warn_of_certificate(fresh.as_ref(), SystemClock.now());
-        let first_user = FirstUser::of(config).filter(|_| self.makes_accounts);
-        self.keeping.reload_credentials().await?;
+        let first_user = FirstUser::of(config).filter(|_| self.creates_accounts);
+        self.backend_kind.reload_credentials().await?;
         self.users.invalidate();
         self.tokens.invalidate();
         FirstUser::make_sure(first_user, &self.users, &self.tokens).await?;
@@ -71,7 +71,7 @@ impl Reloading {
         self.catalog.set_retention(config.catalog.retention);
         self.runs.set_retention(config.run_retention());
         let options = api_options(config, self.address, self.tls.is_some());
-        self.front.reconfigure(options, BasePath::of(config));
+        self.router.reconfigure(options, BasePath::of(config));
         Ok(())
     }
 }

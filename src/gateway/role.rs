@@ -16,29 +16,29 @@ use crate::{
 use super::error::StartError;
 
 /// Timeout for the leader's first start, on which a starting gateway waits.
-const LEADER_PATIENCE: Duration = Duration::from_secs(30);
+const LEADER_START_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Interval between checks for the leader's start.
-const LEADER_PAUSE: Duration = Duration::from_secs(1);
+const LEADER_POLL_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Write access of gateways to a backend.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Sharing {
+pub enum BackendAccess {
     /// A single gateway.
-    Alone,
+    Exclusive,
     /// Any gateway, with conditional writes.
-    Conditional,
+    SharedCas,
     /// Any gateway, but the object store has no conditional writes.
-    Unconditional,
+    SharedNoCas,
 }
 
 /// Role of a gateway.
 #[derive(Debug)]
 pub(super) enum Role {
     /// The only gateway.
-    Alone,
+    Standalone,
     /// One of several equal gateways.
-    Equal,
+    Peer,
     /// The only gateway that performs conditional writes and handles due items.
     Leader,
     /// A gateway that forwards conditional writes to the leader.
@@ -47,18 +47,18 @@ pub(super) enum Role {
 
 impl Role {
     /// Returns the configured role of this gateway, over a backend with this sharing.
-    pub(super) fn of(config: &Config, sharing: Sharing, clock: &Arc<dyn Clock>) -> Result<Self, StartError> {
-        match (sharing, &config.leader) {
-            (Sharing::Alone, None | Some(LeaderSetting::ThisGateway)) => Ok(Self::Alone),
-            (Sharing::Alone, Some(LeaderSetting::OtherGateway(_))) => Err(StartError::LeaderOfFolder),
-            (Sharing::Conditional, leader) => {
+    pub(super) fn of(config: &Config, access: BackendAccess, clock: &Arc<dyn Clock>) -> Result<Self, StartError> {
+        match (access, &config.leader) {
+            (BackendAccess::Exclusive, None | Some(LeaderSetting::ThisGateway)) => Ok(Self::Standalone),
+            (BackendAccess::Exclusive, Some(LeaderSetting::OtherGateway(_))) => Err(StartError::LeaderOfFolder),
+            (BackendAccess::SharedCas, leader) => {
                 if leader.is_some() {
                     tracing::info!("LARDER_LEADER is not needed: the object store has conditional writes");
                 }
-                Ok(Self::Equal)
+                Ok(Self::Peer)
             }
-            (Sharing::Unconditional, None) => Err(StartError::NoLeader),
-            (Sharing::Unconditional, Some(leader)) => {
+            (BackendAccess::SharedNoCas, None) => Err(StartError::NoLeader),
+            (BackendAccess::SharedNoCas, Some(leader)) => {
                 require_shared_secrets(config)?;
                 Ok(match leader {
                     LeaderSetting::ThisGateway => Self::Leader,
@@ -73,8 +73,8 @@ impl Role {
     /// Returns the name of the role, for the log.
     pub(super) fn name(&self) -> &'static str {
         match self {
-            Self::Alone => "standalone",
-            Self::Equal => "peer",
+            Self::Standalone => "standalone",
+            Self::Peer => "peer",
             Self::Leader => "leader",
             Self::Follower(_) => "follower",
         }
@@ -83,7 +83,7 @@ impl Role {
     /// Returns the backend as this gateway writes to it. That of a follower rejects all conditional writes.
     pub(super) fn objects(&self, backend: &Arc<dyn ObjectStore>, clock: &Arc<dyn Clock>) -> Arc<dyn ObjectStore> {
         match self {
-            Self::Alone | Self::Equal | Self::Follower(_) => Arc::clone(backend),
+            Self::Standalone | Self::Peer | Self::Follower(_) => Arc::clone(backend),
             Self::Leader => Arc::new(SoleWriter::new(Arc::clone(backend), Arc::clone(clock))),
         }
     }
@@ -98,12 +98,12 @@ impl Role {
         replaced: Option<&str>,
     ) -> Result<Installation, StartError> {
         match self {
-            Self::Alone | Self::Equal | Self::Leader => {
+            Self::Standalone | Self::Peer | Self::Leader => {
                 Ok(Installation::join(objects, random, secrets, replaced).await?)
             }
             Self::Follower(_) => tokio::select! {
-                joined = founded_by_leader(objects, clock, secrets) => joined,
-                () = clock.sleep(LEADER_PATIENCE) => Err(StartError::LeaderNotStarted),
+                joined = wait_for_installation(objects, clock, secrets) => joined,
+                () = clock.sleep(LEADER_START_TIMEOUT) => Err(StartError::LeaderNotStarted),
             },
         }
     }
@@ -111,17 +111,17 @@ impl Role {
     /// Returns the staleness bound of cached stores; unlimited if all changes come through this gateway.
     pub(super) fn staleness(&self) -> Option<Duration> {
         match self {
-            Self::Alone | Self::Leader => None,
-            Self::Equal | Self::Follower(_) => Some(CacheOptions::SHARED_STALENESS),
+            Self::Standalone | Self::Leader => None,
+            Self::Peer | Self::Follower(_) => Some(CacheOptions::SHARED_STALENESS),
         }
     }
 
     /// Returns the staleness bound of other gateways if lifecycle rules of the object store delete records; `None` if
     /// only this gateway does.
-    pub(super) fn classes(&self) -> Option<Duration> {
+    pub(super) fn expiry_staleness(&self) -> Option<Duration> {
         match self {
-            Self::Alone => None,
-            Self::Equal | Self::Leader | Self::Follower(_) => Some(CacheOptions::SHARED_STALENESS),
+            Self::Standalone => None,
+            Self::Peer | Self::Leader | Self::Follower(_) => Some(CacheOptions::SHARED_STALENESS),
         }
     }
 
@@ -134,21 +134,21 @@ impl Role {
     ) -> Result<UserRepository, StartError> {
         let (objects, random, staleness) = (Arc::clone(objects), Arc::clone(random), self.staleness());
         match self {
-            Self::Alone | Self::Equal | Self::Leader => {
+            Self::Standalone | Self::Peer | Self::Leader => {
                 let users = UserRepository::open(objects, Arc::clone(clock), random, staleness).await?;
-                Ok(users.cached_elsewhere(self.classes()))
+                Ok(users.cached_elsewhere(self.expiry_staleness()))
             }
             Self::Follower(_) => tokio::select! {
-                users = made_by_leader(objects, clock, random, staleness) => Ok(users?),
-                () = clock.sleep(LEADER_PATIENCE) => Err(StartError::LeaderNotStarted),
+                users = wait_for_users(objects, clock, random, staleness) => Ok(users?),
+                () = clock.sleep(LEADER_START_TIMEOUT) => Err(StartError::LeaderNotStarted),
             },
         }
     }
 
     /// Returns whether this gateway creates accounts: a follower leaves that to the leader.
-    pub(super) fn makes_accounts(&self) -> bool {
+    pub(super) fn creates_accounts(&self) -> bool {
         match self {
-            Self::Alone | Self::Equal | Self::Leader => true,
+            Self::Standalone | Self::Peer | Self::Leader => true,
             Self::Follower(_) => false,
         }
     }
@@ -156,7 +156,7 @@ impl Role {
     /// Returns the API as this gateway serves it.
     pub(super) fn api(&self, api: Api) -> Api {
         match self {
-            Self::Alone | Self::Equal | Self::Leader => api,
+            Self::Standalone | Self::Peer | Self::Leader => api,
             Self::Follower(leader) => api.with_leader(Arc::clone(leader)),
         }
     }
@@ -164,7 +164,7 @@ impl Role {
     /// Returns the client for this gateway's own calls to the leader, unless it is the leader.
     pub(super) fn leader_client(&self, token: &Token) -> Result<Option<Arc<LeaderClient>>, StartError> {
         match self {
-            Self::Alone | Self::Equal | Self::Leader => Ok(None),
+            Self::Standalone | Self::Peer | Self::Leader => Ok(None),
             Self::Follower(leader) => {
                 let leader_client =
                     LeaderClient::new(Arc::clone(leader), token.reveal()).ok_or(StartError::UnsendableToken)?;
@@ -182,7 +182,7 @@ impl Role {
         uploads: AbandonedUploads,
     ) -> Vec<Arc<dyn Job>> {
         match self {
-            Self::Alone | Self::Equal | Self::Leader => {
+            Self::Standalone | Self::Peer | Self::Leader => {
                 let rules = LifecycleRules::new(Arc::clone(objects));
                 vec![
                     Arc::new(MaintenanceJob::store_reconciler(Arc::clone(catalog))),
@@ -210,7 +210,7 @@ fn require_shared_secrets(config: &Config) -> Result<(), StartError> {
     Ok(())
 }
 
-async fn made_by_leader(
+async fn wait_for_users(
     objects: Arc<dyn ObjectStore>,
     clock: &Arc<dyn Clock>,
     random: Arc<dyn Random>,
@@ -222,11 +222,11 @@ async fn made_by_leader(
             return Ok(users);
         }
         tracing::info!("waiting for the leader's first start");
-        clock.sleep(LEADER_PAUSE).await;
+        clock.sleep(LEADER_POLL_INTERVAL).await;
     }
 }
 
-async fn founded_by_leader(
+async fn wait_for_installation(
     objects: &dyn ObjectStore,
     clock: &dyn Clock,
     secrets: &Secrets,
@@ -236,7 +236,7 @@ async fn founded_by_leader(
             return Ok(installation);
         }
         tracing::info!("waiting for the leader's first start");
-        clock.sleep(LEADER_PAUSE).await;
+        clock.sleep(LEADER_POLL_INTERVAL).await;
     }
 }
 
@@ -250,32 +250,35 @@ mod tests {
     };
     use larder_test_kit::no_conditional_writes::Unconditional;
 
-    fn role(sharing: Sharing, leader: Option<&str>, is_shared: bool) -> Result<Role, StartError> {
+    fn role(access: BackendAccess, leader: Option<&str>, is_shared: bool) -> Result<Role, StartError> {
         let mut config = Config { leader: leader.map(|text| text.parse().expect("a setting")), ..Config::default() };
         if is_shared {
             config.secret = Some(MasterSecret::new("secret"));
             config.token = Some(Token::new("token"));
         }
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-        Role::of(&config, sharing, &clock)
+        Role::of(&config, access, &clock)
     }
 
     #[test]
     fn without_conditional_writes_a_leader_must_be_named_and_secrets_shared() {
         let other = Some("http://leader:8011");
-        assert!(matches!(role(Sharing::Unconditional, None, true), Err(StartError::NoLeader)));
-        assert!(matches!(role(Sharing::Unconditional, Some("self"), false), Err(StartError::NotShared(_))));
-        assert!(matches!(role(Sharing::Unconditional, other, false), Err(StartError::NotShared(_))));
-        assert!(matches!(role(Sharing::Unconditional, Some("self"), true), Ok(Role::Leader)));
-        assert!(matches!(role(Sharing::Unconditional, other, true), Ok(Role::Follower(_))));
+        assert!(matches!(role(BackendAccess::SharedNoCas, None, true), Err(StartError::NoLeader)));
+        assert!(matches!(role(BackendAccess::SharedNoCas, Some("self"), false), Err(StartError::NotShared(_))));
+        assert!(matches!(role(BackendAccess::SharedNoCas, other, false), Err(StartError::NotShared(_))));
+        assert!(matches!(role(BackendAccess::SharedNoCas, Some("self"), true), Ok(Role::Leader)));
+        assert!(matches!(role(BackendAccess::SharedNoCas, other, true), Ok(Role::Follower(_))));
     }
 
     #[test]
     fn with_conditional_writes_or_alone_nothing_need_be_set() {
-        assert!(matches!(role(Sharing::Conditional, None, false), Ok(Role::Equal)));
-        assert!(matches!(role(Sharing::Conditional, Some("http://leader:8011"), false), Ok(Role::Equal)));
-        assert!(matches!(role(Sharing::Alone, None, false), Ok(Role::Alone)));
-        assert!(matches!(role(Sharing::Alone, Some("http://leader:8011"), false), Err(StartError::LeaderOfFolder)));
+        assert!(matches!(role(BackendAccess::SharedCas, None, false), Ok(Role::Peer)));
+        assert!(matches!(role(BackendAccess::SharedCas, Some("http://leader:8011"), false), Ok(Role::Peer)));
+        assert!(matches!(role(BackendAccess::Exclusive, None, false), Ok(Role::Standalone)));
+        assert!(matches!(
+            role(BackendAccess::Exclusive, Some("http://leader:8011"), false),
+            Err(StartError::LeaderOfFolder)
+        ));
     }
 
     #[tokio::test]
@@ -283,7 +286,7 @@ mod tests {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let memory: Arc<dyn ObjectStore> = Arc::new(MemoryStore::new(Arc::clone(&clock)));
         let backend: Arc<dyn ObjectStore> = Arc::new(Unconditional::new(memory));
-        let other = role(Sharing::Unconditional, Some("http://leader:8011"), true).expect("a role");
+        let other = role(BackendAccess::SharedNoCas, Some("http://leader:8011"), true).expect("a role");
         let random: Arc<dyn Random> = Arc::new(SystemRandom);
         let open =
             async |role: &Role| role.users(&role.objects(&backend, &clock), &clock, &random).await.expect("accounts");

@@ -25,7 +25,7 @@ use super::{
     bootstrap::{AdminToken, FirstUser},
     error::{StartError, StopError},
     health::{Health, ReadinessCheck},
-    http_router::Front,
+    http_router::HttpRouter,
     observability::{Tracing, register_metrics},
     reload::{DrainDelay, Reloading, api_options, listening_url, public_url, warn_of_certificate},
     role::Role,
@@ -64,11 +64,11 @@ impl Gateway {
         let tracing = Tracing::of(&config, &machine, random.as_ref(), &metrics)?;
         let backend = Backend::open(&config, &machine, &random, (&metrics, &ledger), &memory).await?;
         let clock = backend.clock(&machine);
-        let role = Role::of(&config, backend.sharing(), &clock)?;
+        let role = Role::of(&config, backend.access(), &clock)?;
         let joined = join(&config, &role, backend.objects(), (&clock, &random), &metrics).await?;
         let Joined { unfenced, objects, installation, secrets } = &joined;
         let admin_token = backend.admin_token(&config, objects.as_ref(), random.as_ref()).await?;
-        let clock_records = open_clock_records(objects, &clock, &machine, role.makes_accounts(), &metrics).await?;
+        let clock_records = open_clock_records(objects, &clock, &machine, role.creates_accounts(), &metrics).await?;
         let guard = clock_records.guard();
         let (users, tokens) = accounts(&config, &role, objects, (&clock, guard), &random, &admin_token).await?;
         let catalog = catalog(&config, &role, objects, (&clock, guard), &random);
@@ -96,13 +96,13 @@ impl Gateway {
         };
         register_metrics(&metrics, (&server, tls.clone()), &catalog, &clock, &health);
         let reloading = Arc::new(Reloading {
-            front: Front::of(&config, &clock, &health, role.api(Api::new(options, parts, random.as_ref())))?,
-            keeping: backend.keeping(),
+            router: HttpRouter::of(&config, &clock, &health, role.api(Api::new(options, parts, random.as_ref())))?,
+            backend_kind: backend.kind(),
             catalog: Arc::clone(&catalog),
             runs: Arc::clone(&runs),
             users,
             tokens: Arc::clone(&tokens),
-            makes_accounts: role.makes_accounts(),
+            creates_accounts: role.creates_accounts(),
             tls,
             trusted_proxies: server.trusted_proxies(),
             drain_delay: DrainDelay::new(config.server.drain_delay),
@@ -160,7 +160,7 @@ impl Gateway {
         for job in self.jobs.into_iter().chain([Arc::clone(&self.activity)]) {
             schedule(job, Arc::clone(&self.clock), self.job_meter.clone(), &tasks, stop.clone());
         }
-        let Reloading { front, drain_delay, .. } = self.reloading.as_ref();
+        let Reloading { router, drain_delay, .. } = self.reloading.as_ref();
         let drain_signal =
             drain_on_shutdown(shutdown, self.server.drain_signal(), drain_delay.clone(), self.clock.as_ref());
         let Drained { cut_off } = self.server.run(Arc::clone(front), &self.workers, drain_signal).await;
@@ -184,7 +184,7 @@ impl Gateway {
         self.backend.close().await;
         // Last, since work left by requests also runs there.
         self.workers.stop().await;
-        front.close();
+        router.close();
         counted?;
         tracing::info!("stopped");
         Ok(())
@@ -203,7 +203,7 @@ fn jobs(
     let uploads = AbandonedUploads::new(Arc::clone(objects), Arc::clone(clock_records.guard()));
     let runs = RunSupervision::new(runs, Arc::clone(catalog), Arc::clone(&tokens));
     let mut jobs = role.jobs(catalog, objects, runs, uploads);
-    if role.makes_accounts() {
+    if role.creates_accounts() {
         jobs.push(Arc::new(MaintenanceJob::token_deletion(Arc::clone(&tokens))));
     }
     jobs.push(Arc::new(MaintenanceJob::token_last_use(tokens)));
@@ -290,7 +290,7 @@ async fn accounts(
     let (of_tokens, clock, random) = (Arc::clone(&users), Arc::clone(clock), Arc::clone(random));
     let tokens = TokenRepository::new(Arc::clone(objects), clock, random, of_tokens, admin, role.staleness());
     let tokens = Arc::new(tokens.guarded_by(Arc::clone(guard)));
-    FirstUser::make_sure(FirstUser::of(config).filter(|_| role.makes_accounts()), &users, &tokens).await?;
+    FirstUser::make_sure(FirstUser::of(config).filter(|_| role.creates_accounts()), &users, &tokens).await?;
     Ok((users, tokens))
 }
 
@@ -303,7 +303,7 @@ fn catalog(
 ) -> Arc<Catalog> {
     let cache = CacheOptions { staleness: role.staleness(), ..config.catalog.cache };
     let clock_guard = Some(Arc::clone(guard));
-    let options = CatalogOptions { cache, classes: role.classes(), clock_guard, ..config.catalog.clone() };
+    let options = CatalogOptions { cache, classes: role.expiry_staleness(), clock_guard, ..config.catalog.clone() };
     Arc::new(Catalog::new(Arc::clone(objects), Arc::clone(clock), Arc::clone(random), &options))
 }
 

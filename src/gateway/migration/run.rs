@@ -16,7 +16,7 @@ use crate::{
 };
 
 use super::{
-    super::{backend::Backend, bootstrap::AdminToken, error::StartError, role::Sharing},
+    super::{backend::Backend, bootstrap::AdminToken, error::StartError, role::BackendAccess},
     checkpoints::{Checkpoints, MigrationPhase, MigrationProgress},
     copying::{Sides, Verification, copy, verify},
     error::MigrationError,
@@ -297,9 +297,9 @@ impl Opening<'_> {
         let (metrics, ledger) = (Metrics::default(), Arc::<CostLedger>::default());
         let backend = Backend::open(&config, self.clock, self.random, (&metrics, &ledger), &memory).await?;
         let clock = backend.clock(self.clock);
-        let objects = match backend.sharing() {
-            Sharing::Alone | Sharing::Conditional => Arc::clone(backend.objects()),
-            Sharing::Unconditional => Arc::new(SoleWriter::new(Arc::clone(backend.objects()), clock)),
+        let objects = match backend.access() {
+            BackendAccess::Exclusive | BackendAccess::SharedCas => Arc::clone(backend.objects()),
+            BackendAccess::SharedNoCas => Arc::new(SoleWriter::new(Arc::clone(backend.objects()), clock)),
         };
         Ok(End { objects, name, is_bucket, backend: Some(backend) })
     }
