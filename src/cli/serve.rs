@@ -13,7 +13,7 @@ use tokio::{
 use crate::{
     clock::{Clock, SystemClock},
     config::{ConfigSources, Loaded, Setting, load},
-    gateway::{Gateway, Reloading, TokenOrigin},
+    gateway::{Gateway, Reloader, TokenOrigin},
     telemetry::{self, Colours, Log, LogFormat},
 };
 
@@ -76,7 +76,7 @@ async fn serve_until_stopped(reload: Reloader<'_>, format: LogFormat) -> Result<
         tracing::warn!("{warning}");
     }
     print_addresses(&gateway, format);
-    let reloading = gateway.reloading();
+    let reloader = gateway.reloader();
     let (drain, draining) = tokio::sync::oneshot::channel::<()>();
     let mut running = std::pin::pin!(gateway.run(async move {
         // The sender is never dropped before it has sent.
@@ -84,7 +84,7 @@ async fn serve_until_stopped(reload: Reloader<'_>, format: LogFormat) -> Result<
     }));
     let ended = tokio::select! {
         ended = running.as_mut() => ended,
-        () = reload.run(&mut hangup, &reloading) => Ok(()),
+        () = reload.run(&mut hangup, &reloader) => Ok(()),
         () = stop_signal(&mut term, &mut interrupt) => {
             let _ = drain.send(());
             tokio::select! {
@@ -142,7 +142,7 @@ pub(super) struct Reloader<'a> {
 
 impl Reloader<'_> {
     /// Reloads whenever `hangup` comes; never returns.
-    pub(super) async fn run(self, hangup: &mut Signal, gateway: &Reloading) {
+    pub(super) async fn run(self, hangup: &mut Signal, gateway: &Reloader) {
         let mut current = None;
         while hangup.recv().await.is_some() {
             if let Some(loaded) = self.reload_once(current.as_ref().unwrap_or(&self.started), gateway).await {
@@ -153,7 +153,7 @@ impl Reloader<'_> {
     }
 
     /// Reloads once; returns the new configuration, or `None` if everything stays as it was.
-    async fn reload_once(&self, current: &Loaded, gateway: &Reloading) -> Option<Loaded> {
+    async fn reload_once(&self, current: &Loaded, gateway: &Reloader) -> Option<Loaded> {
         let loaded = match load(self.sources) {
             Ok(loaded) => loaded,
             Err(problems) => {
@@ -164,7 +164,7 @@ impl Reloader<'_> {
                 return None;
             }
         };
-        if let Err(error) = gateway.take(&loaded.config).await {
+        if let Err(error) = gateway.apply(&loaded.config).await {
             tracing::error!("cannot reload: {}", output::error_chain(&error));
             tracing::error!("configuration not reloaded: nothing was changed");
             return None;

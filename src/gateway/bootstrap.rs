@@ -233,12 +233,12 @@ fn write(folder: &Path, token: &Token) -> io::Result<()> {
 
 /// The user of the configuration, and their token if one is set.
 #[derive(Debug, Clone)]
-pub(super) struct FirstUser {
+pub(super) struct BootstrapUser {
     name: Username,
     token: Option<Token>,
 }
 
-impl FirstUser {
+impl BootstrapUser {
     /// Returns the user of the configuration, if it has one.
     pub(super) fn of(config: &Config) -> Option<Self> {
         config.user.clone().map(|name| Self { name, token: config.user_token.clone() })
@@ -246,19 +246,19 @@ impl FirstUser {
 
     /// Creates the account if it is missing, and makes its token valid; does nothing without a user. If several
     /// gateways start at once, one of them creates it.
-    pub(super) async fn make_sure(
+    pub(super) async fn ensure(
         user: Option<Self>,
         users: &UserRepository,
         tokens: &TokenRepository,
     ) -> Result<(), StartError> {
         match user {
-            Some(user) => user.be_there(users, tokens).await,
+            Some(user) => user.ensure_exists(users, tokens).await,
             None => Ok(()),
         }
     }
 
-    async fn be_there(&self, users: &UserRepository, tokens: &TokenRepository) -> Result<(), StartError> {
-        let failed = |cause| StartError::FirstUser { user: self.name.clone(), cause };
+    async fn ensure_exists(&self, users: &UserRepository, tokens: &TokenRepository) -> Result<(), StartError> {
+        let failed = |cause| StartError::BootstrapUser { user: self.name.clone(), cause };
         let user = self.account(users).await.map_err(failed)?;
         if user.is_disabled {
             tracing::warn!(user = %user.username, "the user of LARDER_USER is disabled, and so are the user's tokens");

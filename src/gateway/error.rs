@@ -59,7 +59,7 @@ pub enum StartError {
     Users(#[from] AccountsError),
     /// The user of the configuration cannot be created, or not with that token.
     #[error("the user {user} of LARDER_USER cannot be had with the token of LARDER_USER_TOKEN")]
-    FirstUser {
+    BootstrapUser {
         /// The username.
         user: Username,
         /// The cause.

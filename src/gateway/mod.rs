@@ -25,6 +25,6 @@ pub use migration::{
     Direction, MigrationError, MigrationOptions, MigrationPhase, MigrationProgress, MigrationReport, ProgressSnapshot,
     Verification, migrate,
 };
-pub use reload::Reloading;
+pub use reload::Reloader;
 pub use role::BackendAccess;
 pub use start::Gateway;

@@ -1,4 +1,4 @@
-//! Reloading the configuration while requests are served: all changeable settings, or none.
+//! Reloader the configuration while requests are served: all changeable settings, or none.
 
 use std::{
     net::SocketAddr,
@@ -23,14 +23,14 @@ use crate::{
 
 use super::{
     backend::BackendKind,
-    bootstrap::FirstUser,
+    bootstrap::BootstrapUser,
     error::StartError,
     http_router::{BasePath, HttpRouter},
 };
 
 /// The parts of a running gateway that a reload changes. It does not keep the gateway alive.
 #[derive(Debug)]
-pub struct Reloading {
+pub struct Reloader {
     pub(super) router: Arc<HttpRouter>,
     pub(super) backend_kind: BackendKind,
     pub(super) catalog: Arc<Catalog>,
@@ -44,7 +44,7 @@ pub struct Reloading {
     pub(super) address: SocketAddr,
 }
 
-impl Reloading {
+impl Reloader {
     /// Returns the scheme of the gateway's URL.
     pub(super) fn scheme(&self) -> &'static str {
         if self.tls.is_some() { "https" } else { "http" }
@@ -53,14 +53,14 @@ impl Reloading {
     /// Applies the changeable settings of `config`, and reloads the credentials of the object store. If any of it is
     /// invalid, nothing changes. Cached accounts and tokens are invalidated; running requests and open connections
     /// keep their settings.
-    pub async fn take(&self, config: &Config) -> Result<(), StartError> {
+    pub async fn apply(&self, config: &Config) -> Result<(), StartError> {
         let fresh = Tls::of(&config.server.tls)?;
         warn_of_certificate(fresh.as_ref(), SystemClock.now());
-        let first_user = FirstUser::of(config).filter(|_| self.creates_accounts);
+        let bootstrap_user = BootstrapUser::of(config).filter(|_| self.creates_accounts);
         self.backend_kind.reload_credentials().await?;
         self.users.invalidate();
         self.tokens.invalidate();
-        FirstUser::make_sure(first_user, &self.users, &self.tokens).await?;
+        BootstrapUser::ensure(bootstrap_user, &self.users, &self.tokens).await?;
         match (&self.tls, fresh) {
             (Some(running), Some(fresh)) => running.replace(fresh),
             (None, None) => {}

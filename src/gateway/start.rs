@@ -22,12 +22,12 @@ use crate::{
 
 use super::{
     backend::{Backend, RecordCache, open_clock_records},
-    bootstrap::{AdminToken, FirstUser},
+    bootstrap::{AdminToken, BootstrapUser},
     error::{StartError, StopError},
     health::{Health, ReadinessCheck},
     http_router::HttpRouter,
     observability::{Tracing, register_metrics},
-    reload::{DrainDelay, Reloading, api_options, listening_url, public_url, warn_of_certificate},
+    reload::{DrainDelay, Reloader, api_options, listening_url, public_url, warn_of_certificate},
     role::Role,
 };
 
@@ -40,7 +40,7 @@ const FINAL_WRITES_TIMEOUT: Duration = Duration::from_secs(5);
 pub struct Gateway {
     server: Server,
     workers: Workers,
-    reloading: Arc<Reloading>,
+    reloader: Arc<Reloader>,
     admin_token: AdminToken,
     catalog: Arc<Catalog>,
     activity: Arc<dyn Job>,
@@ -95,7 +95,7 @@ impl Gateway {
             clock_records: Arc::clone(&clock_records),
         };
         register_metrics(&metrics, (&server, tls.clone()), &catalog, &clock, &health);
-        let reloading = Arc::new(Reloading {
+        let reloader = Arc::new(Reloader {
             router: HttpRouter::of(&config, &clock, &health, role.api(Api::new(options, parts, random.as_ref())))?,
             backend_kind: backend.kind(),
             catalog: Arc::clone(&catalog),
@@ -110,10 +110,10 @@ impl Gateway {
         });
         let jobs = jobs(&role, &catalog, objects, (runs, tokens, health), clock_records, &tracing);
         Ok(Self {
-            console: console_url(&config, server.local_addr(), reloading.tls.is_some()),
+            console: console_url(&config, server.local_addr(), reloader.tls.is_some()),
             server,
             workers,
-            reloading,
+            reloader,
             admin_token,
             catalog,
             activity,
@@ -133,7 +133,7 @@ impl Gateway {
 
     /// Returns the scheme of its URL.
     pub fn scheme(&self) -> &'static str {
-        self.reloading.scheme()
+        self.reloader.scheme()
     }
 
     /// Returns the address of the console, as clients reach it.
@@ -142,8 +142,8 @@ impl Gateway {
     }
 
     /// Returns the handle that reloads the configuration.
-    pub fn reloading(&self) -> Arc<Reloading> {
-        Arc::clone(&self.reloading)
+    pub fn reloader(&self) -> Arc<Reloader> {
+        Arc::clone(&self.reloader)
     }
 
     /// Returns the admin token and its origin.
@@ -160,7 +160,7 @@ impl Gateway {
         for job in self.jobs.into_iter().chain([Arc::clone(&self.activity)]) {
             schedule(job, Arc::clone(&self.clock), self.job_meter.clone(), &tasks, stop.clone());
         }
-        let Reloading { router, drain_delay, .. } = self.reloading.as_ref();
+        let Reloader { router, drain_delay, .. } = self.reloader.as_ref();
         let drain_signal =
             drain_on_shutdown(shutdown, self.server.drain_signal(), drain_delay.clone(), self.clock.as_ref());
         let Drained { cut_off } = self.server.run(Arc::clone(front), &self.workers, drain_signal).await;
@@ -290,7 +290,7 @@ async fn accounts(
     let (of_tokens, clock, random) = (Arc::clone(&users), Arc::clone(clock), Arc::clone(random));
     let tokens = TokenRepository::new(Arc::clone(objects), clock, random, of_tokens, admin, role.staleness());
     let tokens = Arc::new(tokens.guarded_by(Arc::clone(guard)));
-    FirstUser::make_sure(FirstUser::of(config).filter(|_| role.creates_accounts()), &users, &tokens).await?;
+    BootstrapUser::ensure(BootstrapUser::of(config).filter(|_| role.creates_accounts()), &users, &tokens).await?;
     Ok((users, tokens))
 }
 
