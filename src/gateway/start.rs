@@ -11,7 +11,7 @@ use crate::{
     auth::{Secrets, ShareIndex, TokenRepository, UserRepository},
     clock::{Clock, ClockGuard, Random, SystemClock, SystemRandom},
     config::{Config, LeaderSetting},
-    jobs::{Job, JobMeter, MaintenanceJob, RunSupervision, UsageReport, schedule},
+    jobs::{Job, JobMetrics, MaintenanceJob, RunSupervision, UsageReport, schedule},
     kv::{AbandonedUploads, CacheOptions, Catalog, CatalogOptions, ClockRecords, Installation, Records, check_format},
     outbound::{HttpClient, LeaderClient},
     runs::{RunOptions, RunRepository},
@@ -45,7 +45,7 @@ pub struct Gateway {
     catalog: Arc<Catalog>,
     activity: Arc<dyn Job>,
     jobs: Vec<Arc<dyn Job>>,
-    job_meter: JobMeter,
+    job_metrics: JobMetrics,
     backend: Backend,
     tracing: Tracing,
     clock: Arc<dyn Clock>,
@@ -118,7 +118,7 @@ impl Gateway {
             catalog,
             activity,
             jobs,
-            job_meter: JobMeter::new(&metrics),
+            job_metrics: JobMetrics::new(&metrics),
             backend,
             tracing,
             clock,
@@ -158,7 +158,7 @@ impl Gateway {
         tracing::info!(address = %self.server.local_addr(), mode = self.mode, "serving");
         let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
         for job in self.jobs.into_iter().chain([Arc::clone(&self.activity)]) {
-            schedule(job, Arc::clone(&self.clock), self.job_meter.clone(), &tasks, stop.clone());
+            schedule(job, Arc::clone(&self.clock), self.job_metrics.clone(), &tasks, stop.clone());
         }
         let Reloader { router, drain_delay, .. } = self.reloader.as_ref();
         let drain_signal =

@@ -12,5 +12,5 @@ mod span_export;
 pub use maintenance::{LifecycleRulesJob, MaintenanceJob, TotalsJob};
 pub use report_usage::UsageReport;
 pub use runs::{RunDeletion, RunSupervision};
-pub use scheduler::{Job, JobMeter, JobReport, schedule};
+pub use scheduler::{Job, JobMetrics, JobReport, schedule};
 pub use span_export::{CollectorAddress, SpanExport};

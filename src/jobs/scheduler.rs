@@ -30,11 +30,11 @@ const STOP_GRACE_PERIOD: Duration = Duration::from_secs(5);
 pub fn schedule(
     job: Arc<dyn Job>,
     clock: Arc<dyn Clock>,
-    meter: JobMeter,
+    meter: JobMetrics,
     tasks: &TaskTracker,
     stop: CancellationToken,
 ) {
-    meter.know(job.name());
+    meter.register(job.name());
     tasks.spawn(async move {
         while stop.run_until_cancelled(clock.sleep(job.interval())).await.is_some() {
             // Jobs keep their state in the object store and under locks that survive a panic.
@@ -93,7 +93,7 @@ const LABEL: &str = "task";
 
 /// Counts runs of jobs.
 #[derive(Debug, Clone, Default)]
-pub struct JobMeter {
+pub struct JobMetrics {
     counted: Arc<Mutex<BTreeMap<&'static str, Counts>>>,
 }
 
@@ -105,7 +105,7 @@ struct Counts {
     processed: u64,
 }
 
-impl JobMeter {
+impl JobMetrics {
     /// Returns zero counters that `metrics` shows.
     pub fn new(metrics: &Metrics) -> Self {
         let meter = Self::default();
@@ -125,7 +125,7 @@ impl JobMeter {
     }
 
     /// Registers a job, so it is shown before its first run.
-    pub fn know(&self, job: &'static str) {
+    pub fn register(&self, job: &'static str) {
         self.counted.lock().unwrap_or_else(PoisonError::into_inner).entry(job).or_default();
     }
 
@@ -232,7 +232,7 @@ mod tests {
     async fn a_job_that_does_not_end_is_cut_off_after_the_grace() {
         let clock = Arc::new(ManualClock::new(Timestamp::from_millis(0)));
         let (job, tasks, stop) = (Arc::<Stuck>::default(), TaskTracker::new(), CancellationToken::new());
-        schedule(job.clone(), clock.clone(), JobMeter::new(&Metrics::default()), &tasks, stop.clone());
+        schedule(job.clone(), clock.clone(), JobMetrics::new(&Metrics::default()), &tasks, stop.clone());
         while job.has_begun.load(Ordering::SeqCst) == 0 {
             tokio::task::yield_now().await;
             clock.advance(INTERVAL);
@@ -254,7 +254,7 @@ mod tests {
     async fn a_job_that_panics_is_counted_and_runs_again_beside_the_others() {
         let clock = Arc::new(ManualClock::new(Timestamp::from_millis(0)));
         let metrics = Metrics::default();
-        let (meter, tasks, stop) = (JobMeter::new(&metrics), TaskTracker::new(), CancellationToken::new());
+        let (meter, tasks, stop) = (JobMetrics::new(&metrics), TaskTracker::new(), CancellationToken::new());
         let (bad, good) = (Counted::new("bad", Some(0)), Counted::new("good", None));
         for job in [bad.clone(), good.clone()] {
             schedule(job, clock.clone(), meter.clone(), &tasks, stop.clone());
