@@ -179,7 +179,7 @@ impl ApiConnection {
         sources: &ConfigSources,
         config: &Config,
     ) -> Result<Option<Self>, ExitCode> {
-        let stored_token = || AdminToken::kept_in(&config.data);
+        let stored_token = || AdminToken::read_from_folder(&config.data);
         let report = |error: String| {
             output::print_error(&error);
             exit::invalid_usage()

@@ -46,7 +46,7 @@ pub(super) fn check(scope: CheckScope, sources: &ConfigSources) -> ExitCode {
             for warning in &loaded.warnings {
                 output::print_message(&format!("warning: {warning}"));
             }
-            match Tls::of(&loaded.config.server.tls) {
+            match Tls::load(&loaded.config.server.tls) {
                 Ok(tls) => {
                     let validity = tls.and_then(|tls| tls.validity());
                     if let Some(warning) = validity.and_then(|validity| validity.warning(SystemClock.now())) {
@@ -109,21 +109,21 @@ pub(super) fn doctor(is_json: bool, sources: &ConfigSources) -> ExitCode {
         }
     };
     let diagnosis = if is_json {
-        let diagnosis = runtime.block_on(Diagnosis::of(&config, &|_| {}));
+        let diagnosis = runtime.block_on(Diagnosis::run(&config, &|_| {}));
         print_json(&diagnosis);
         diagnosis
     } else {
         output::print_message("testing the backend; this takes up to a few minutes");
-        let diagnosis = runtime.block_on(Diagnosis::of(&config, &print_step));
+        let diagnosis = runtime.block_on(Diagnosis::run(&config, &print_step));
         print_conclusion(&diagnosis);
         diagnosis
     };
-    if diagnosis.is_well() { ExitCode::SUCCESS } else { exit::failed() }
+    if diagnosis.is_healthy() { ExitCode::SUCCESS } else { exit::failed() }
 }
 
 fn print_json(diagnosis: &Diagnosis) {
     let mut shown = serde_json::json!(diagnosis);
-    shown["well"] = diagnosis.is_well().into();
+    shown["well"] = diagnosis.is_healthy().into();
     output::print_line(&format!("{shown:#}"));
 }
 
@@ -154,7 +154,7 @@ fn print_conclusion(diagnosis: &Diagnosis) {
         None => "unknown",
     };
     output::print_line(&format!("\nmode: {mode}"));
-    output::print_line(if diagnosis.is_well() { "the backend is usable" } else { "the backend has problems" });
+    output::print_line(if diagnosis.is_healthy() { "the backend is usable" } else { "the backend has problems" });
 }
 
 /// Path of the readiness check.

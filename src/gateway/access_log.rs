@@ -48,7 +48,7 @@ pub(super) struct Access {
 
 impl Accesses {
     /// Starts the access log of the configuration, if it has one, with the time of `clock`.
-    pub(super) fn of(config: &Config, clock: &Arc<dyn Clock>) -> Result<Option<Arc<Self>>, StartError> {
+    pub(super) fn from_config(config: &Config, clock: &Arc<dyn Clock>) -> Result<Option<Arc<Self>>, StartError> {
         let Some(form) = config.telemetry.access_log_form(io::stderr().is_terminal()) else { return Ok(None) };
         let log = AccessLog::start(form).map_err(StartError::Threads)?;
         Ok(Some(Arc::new(Self { log, clock: Arc::clone(clock) })))

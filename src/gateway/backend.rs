@@ -155,7 +155,7 @@ impl BackendKind {
 }
 
 /// Default size of the record cache over a folder, in bytes.
-const DEFAULT_OF_FOLDER: u64 = 32 << 20;
+const DEFAULT_FOLDER_CACHE_BYTES: u64 = 32 << 20;
 
 /// Size of the record cache in bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -165,10 +165,10 @@ pub(super) struct RecordCache {
 
 impl RecordCache {
     /// Returns the configured size for this gateway.
-    pub(super) fn of(config: &Config, role: &Role) -> Result<Self, StartError> {
+    pub(super) fn from_config(config: &Config, role: &Role) -> Result<Self, StartError> {
         let wanted = config.record_cache_bytes;
         let capacity_bytes = match role {
-            Role::Standalone => wanted.unwrap_or(DEFAULT_OF_FOLDER),
+            Role::Standalone => wanted.unwrap_or(DEFAULT_FOLDER_CACHE_BYTES),
             Role::Peer | Role::Leader if config.is_exclusive_bucket => wanted.unwrap_or_default(),
             Role::Peer | Role::Leader | Role::Follower(_) => match wanted {
                 None | Some(0) => 0,
@@ -179,7 +179,7 @@ impl RecordCache {
     }
 
     /// Wraps `objects` in the record cache, if enabled; `metrics` shows its hits and misses.
-    pub(super) fn before(
+    pub(super) fn wrap(
         self,
         objects: Arc<dyn ObjectStore>,
         clock: &Arc<dyn Clock>,
@@ -248,12 +248,12 @@ mod tests {
 
     fn capacity(role: &Role, is_exclusive_bucket: bool, record_cache_bytes: Option<u64>) -> Option<u64> {
         let config = Config { is_exclusive_bucket, record_cache_bytes, ..Config::default() };
-        RecordCache::of(&config, role).ok().map(|cache| cache.capacity_bytes)
+        RecordCache::from_config(&config, role).ok().map(|cache| cache.capacity_bytes)
     }
 
     #[test]
     fn records_are_cached_only_for_an_exclusive_bucket() {
-        assert_eq!(capacity(&Role::Standalone, false, None), Some(DEFAULT_OF_FOLDER));
+        assert_eq!(capacity(&Role::Standalone, false, None), Some(DEFAULT_FOLDER_CACHE_BYTES));
         assert_eq!(capacity(&Role::Standalone, false, Some(0)), Some(0));
         for role in [Role::Peer, Role::Leader] {
             assert_eq!(capacity(&role, false, None), Some(0));

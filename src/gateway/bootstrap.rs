@@ -113,24 +113,24 @@ impl AdminToken {
 
     /// Stores a token in a data folder. Requires the folder's lock.
     #[cfg(feature = "s3")]
-    pub(super) fn keep_in(folder: &Path, token: &Token) -> Result<(), AdminTokenError> {
+    pub(super) fn write_to_folder(folder: &Path, token: &Token) -> Result<(), AdminTokenError> {
         write(folder, token).map_err(|cause| AdminTokenError::File { path: folder.join(FILE), cause })
     }
 
     /// Returns the token stored in an object; `None` if there is none.
     #[cfg(feature = "s3")]
-    pub(super) async fn kept_shared(objects: &dyn ObjectStore) -> Result<Option<Token>, AdminTokenError> {
+    pub(super) async fn read_shared(objects: &dyn ObjectStore) -> Result<Option<Token>, AdminTokenError> {
         read_object(objects).await
     }
 
     /// Stores a token in an object.
     #[cfg(feature = "s3")]
-    pub(super) async fn keep_shared(objects: &dyn ObjectStore, token: &Token) -> Result<(), AdminTokenError> {
+    pub(super) async fn write_shared(objects: &dyn ObjectStore, token: &Token) -> Result<(), AdminTokenError> {
         Ok(write_object(objects, token, Precondition::None).await?)
     }
 
     /// Returns the token stored in a data folder that another process may be serving from; `None` if there is none.
-    pub fn kept_in(folder: &Path) -> Option<Token> {
+    pub fn read_from_folder(folder: &Path) -> Option<Token> {
         let text = read(&folder.join(FILE)).ok()??;
         Some(text.trim()).filter(|text| !text.is_empty()).map(Token::new)
     }
@@ -240,7 +240,7 @@ pub(super) struct BootstrapUser {
 
 impl BootstrapUser {
     /// Returns the user of the configuration, if it has one.
-    pub(super) fn of(config: &Config) -> Option<Self> {
+    pub(super) fn from_config(config: &Config) -> Option<Self> {
         config.user.clone().map(|name| Self { name, token: config.user_token.clone() })
     }
 

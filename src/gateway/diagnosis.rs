@@ -26,13 +26,13 @@ use super::start::describe_backend;
 
 /// Timeout for opening a bucket and for each check, on top of the timeouts of single requests.
 #[cfg(feature = "s3")]
-const LIMIT: Duration = Duration::from_mins(2);
+const CHECK_TIMEOUT: Duration = Duration::from_mins(2);
 
 /// Free space below this is low.
-const LITTLE_ROOM: u64 = 1 << 30;
+const LOW_SPACE_BYTES: u64 = 1 << 30;
 
 /// Free space below this counts as none: the engine reserves some for itself.
-const NO_ROOM: u64 = 64 << 20;
+const MIN_SPACE_BYTES: u64 = 64 << 20;
 
 /// Result of a diagnosis.
 #[derive(Debug, Serialize)]
@@ -87,7 +87,7 @@ pub enum Mode {
 
 impl Diagnosis {
     /// Diagnoses the backend, and reports each finding as soon as it is known.
-    pub async fn of(config: &Config, progress: &(dyn Fn(Progress<'_>) + Sync)) -> Self {
+    pub async fn from_config(config: &Config, progress: &(dyn Fn(Progress<'_>) + Sync)) -> Self {
         let (clock, random): (Arc<dyn Clock>, Arc<dyn Random>) = (Arc::new(SystemClock), Arc::new(SystemRandom));
         #[cfg(feature = "s3")]
         if !config.s3.bucket.is_empty() {
@@ -97,7 +97,7 @@ impl Diagnosis {
     }
 
     /// Returns whether all checks completed without a problem.
-    pub fn is_well(&self) -> bool {
+    pub fn is_healthy(&self) -> bool {
         self.findings.iter().all(|finding| matches!(finding.outcome.verdict, Verdict::Ok | Verdict::Lacks))
     }
 }
@@ -116,7 +116,7 @@ async fn of_bucket(
         opened = S3Store::open(config.s3.clone(), Arc::clone(&clock), Arc::clone(&random)) => {
             opened.map_err(|error| Outcome::failed(&error))
         }
-        () = clock.sleep(LIMIT) => Err(Outcome::unfinished(LIMIT.as_secs())),
+        () = clock.sleep(CHECK_TIMEOUT) => Err(Outcome::unfinished(CHECK_TIMEOUT.as_secs())),
     };
     let bucket = match opened {
         Ok(bucket) => bucket,
@@ -134,11 +134,11 @@ async fn of_bucket(
         .check(
             "codings",
             S3Store::CONTENT_ENCODINGS_DESCRIPTION,
-            LIMIT,
+            CHECK_TIMEOUT,
             bucket.check_content_encodings(random.as_ref()),
         )
         .await;
-    examiner.check("old versions", S3Store::VERSIONING_DESCRIPTION, LIMIT, bucket.check_versioning()).await;
+    examiner.check("old versions", S3Store::VERSIONING_DESCRIPTION, CHECK_TIMEOUT, bucket.check_versioning()).await;
     findings.all.extend(examiner.finish().await);
     findings.add("format", FORMAT_TRIED, format_of(&bucket).await);
     let access =
@@ -146,7 +146,7 @@ async fn of_bucket(
             |conditions| if conditions.are_relied_on() { BackendAccess::SharedCas } else { BackendAccess::SharedNoCas },
         );
     if let Some(access) = access {
-        let outcome = match Role::of(config, access, &clock) {
+        let outcome = match Role::from_config(config, access, &clock) {
             Ok(_) => Outcome::ok("these settings fit the object store"),
             Err(error) => Outcome::lacks(error.to_string(), "set it where `serve` runs"),
         };
@@ -156,7 +156,7 @@ async fn of_bucket(
     let canaries = Canaries { objects: &bucket, clock: clock.as_ref(), has_rules: findings.all.iter().any(has_rules) };
     let looked = tokio::select! {
         looked = canaries.check() => looked.map_err(|error| Outcome::failed(&error)),
-        () = clock.sleep(LIMIT) => Err(Outcome::unfinished(LIMIT.as_secs())),
+        () = clock.sleep(CHECK_TIMEOUT) => Err(Outcome::unfinished(CHECK_TIMEOUT.as_secs())),
     };
     let tried = "look what became of them";
     let unseen = |outcome| vec![Finding { check: "canaries", tried, outcome }];
@@ -253,9 +253,9 @@ fn room(free_bytes: u64) -> Outcome {
     let meaning = format!("{} MiB are free", free_bytes >> 20);
     let advice = "free some, or move the folder to a larger disk (LARDER_DATA)";
     match free_bytes {
-        ..NO_ROOM => Outcome::wrong(meaning, advice),
-        NO_ROOM..LITTLE_ROOM => Outcome::lacks(meaning, advice),
-        LITTLE_ROOM.. => Outcome::ok(meaning),
+        ..MIN_SPACE_BYTES => Outcome::wrong(meaning, advice),
+        MIN_SPACE_BYTES..LOW_SPACE_BYTES => Outcome::lacks(meaning, advice),
+        LOW_SPACE_BYTES.. => Outcome::ok(meaning),
     }
 }
 

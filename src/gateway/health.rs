@@ -24,10 +24,10 @@ use crate::{
 };
 
 /// Time for which a finding about the backend is fresh: frequent probes of an idle gateway must not all call it.
-const FRESH: Duration = Duration::from_secs(10);
+const RESULT_LIFETIME: Duration = Duration::from_secs(10);
 
 /// The same for a problem: a recovered backend is used again soon.
-const FRESH_PROBLEM: Duration = Duration::from_secs(1);
+const FAILURE_LIFETIME: Duration = Duration::from_secs(1);
 
 /// Timeout for the one read of a check: hundreds of times its normal duration.
 const READ_TIMEOUT: Duration = Duration::from_secs(5);
@@ -57,7 +57,7 @@ struct Finding {
 
 impl Finding {
     fn holds_for(&self) -> Duration {
-        if self.problem.is_some() { FRESH_PROBLEM } else { FRESH }
+        if self.problem.is_some() { FAILURE_LIFETIME } else { RESULT_LIFETIME }
     }
 }
 
@@ -314,7 +314,7 @@ mod tests {
         for _ in 0..100 {
             is_unready(&health, "storage").await;
         }
-        clock.advance(FRESH);
+        clock.advance(RESULT_LIFETIME);
         assert_eq!(ready(&health).await.status(), StatusCode::OK);
         assert!(health.is_ready());
         assert_eq!(measured.counts().of(Operation::Check).begun, 2);
@@ -373,7 +373,7 @@ mod tests {
             let call = Call { operation: Some(operation), ..Call::default() };
             faulty.disturb(call, Fault::Delay(Duration::from_hours(1)));
         }
-        clock.advance(FRESH);
+        clock.advance(RESULT_LIFETIME);
         assert_eq!(ready(&health).await.status(), StatusCode::OK);
     }
 
@@ -402,13 +402,13 @@ mod tests {
                 Some(text) => put(&text).await,
                 None => memory.delete(format, Precondition::None).await.expect("it is deleted"),
             }
-            clock.advance(FRESH);
+            clock.advance(RESULT_LIFETIME);
             is_unready(&health, words).await;
             let write = fenced.put("k", ByteStream::from(Bytes::from("v")), PutOptions::default()).await;
             assert!(matches!(write, Err(storage::Error::Fenced(_))), "{words}: {write:?}");
             assert_eq!(!matches!(fenced.head("k").await, Err(storage::Error::Fenced(_))), reads, "{words}");
             put(&bytes).await;
-            clock.advance(FRESH);
+            clock.advance(RESULT_LIFETIME);
             assert_eq!(ready(&health).await.status(), StatusCode::OK);
             fenced.delete("k", Precondition::None).await.expect("the fence is lowered");
         }

@@ -44,14 +44,14 @@ pub(super) struct HttpRouter {
 
 impl HttpRouter {
     /// Returns all services, with the access log of the configuration, which uses `clock`.
-    pub(super) fn of(
+    pub(super) fn from_config(
         config: &Config,
         clock: &Arc<dyn Clock>,
         health: &Arc<Health>,
         api: Api,
     ) -> Result<Arc<Self>, StartError> {
-        let accesses = Accesses::of(config, clock)?;
-        let base = ArcSwap::from_pointee(BasePath::of(config));
+        let accesses = Accesses::from_config(config, clock)?;
+        let base = ArcSwap::from_pointee(BasePath::from_config(config));
         Ok(Arc::new(Self { health: Arc::clone(health), api, accesses, base }))
     }
 
@@ -135,7 +135,7 @@ pub(super) struct BasePath(String);
 
 impl BasePath {
     /// Returns the path of the public URL.
-    pub(super) fn of(config: &Config) -> Self {
+    pub(super) fn from_config(config: &Config) -> Self {
         Self(config.public_url.as_ref().map(|url| url.path().to_owned()).unwrap_or_default())
     }
 

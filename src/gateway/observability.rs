@@ -89,7 +89,7 @@ pub(super) fn register_metrics(
 }
 
 /// Timeout for sending the queued spans at the end.
-const CLOSING_LIMIT: Duration = Duration::from_secs(5);
+const FINAL_EXPORT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The tracer and the job that sends its spans; empty if no collector is configured.
 #[derive(Debug, Default)]
@@ -100,7 +100,7 @@ pub(super) struct Tracing {
 
 impl Tracing {
     /// Returns the configured tracing; `metrics` shows the number of spans sent.
-    pub(super) fn of(
+    pub(super) fn from_config(
         config: &Config,
         clock: &Arc<dyn Clock>,
         random: &dyn Random,
@@ -135,7 +135,7 @@ impl Tracing {
         let Some(export) = &self.export else { return };
         tokio::select! {
             _ = export.run_once() => {}
-            () = clock.sleep(CLOSING_LIMIT) => {}
+            () = clock.sleep(FINAL_EXPORT_TIMEOUT) => {}
         }
     }
 }

@@ -54,9 +54,9 @@ impl Reloader {
     /// invalid, nothing changes. Cached accounts and tokens are invalidated; running requests and open connections
     /// keep their settings.
     pub async fn apply(&self, config: &Config) -> Result<(), StartError> {
-        let fresh = Tls::of(&config.server.tls)?;
+        let fresh = Tls::load(&config.server.tls)?;
         warn_of_certificate(fresh.as_ref(), SystemClock.now());
-        let bootstrap_user = BootstrapUser::of(config).filter(|_| self.creates_accounts);
+        let bootstrap_user = BootstrapUser::from_config(config).filter(|_| self.creates_accounts);
         self.backend_kind.reload_credentials().await?;
         self.users.invalidate();
         self.tokens.invalidate();
@@ -71,7 +71,7 @@ impl Reloader {
         self.catalog.set_retention(config.catalog.retention);
         self.runs.set_retention(config.run_retention());
         let options = api_options(config, self.address, self.tls.is_some());
-        self.router.reconfigure(options, BasePath::of(config));
+        self.router.reconfigure(options, BasePath::from_config(config));
         Ok(())
     }
 }

@@ -47,7 +47,11 @@ pub(super) enum Role {
 
 impl Role {
     /// Returns the configured role of this gateway, over a backend with this sharing.
-    pub(super) fn of(config: &Config, access: BackendAccess, clock: &Arc<dyn Clock>) -> Result<Self, StartError> {
+    pub(super) fn from_config(
+        config: &Config,
+        access: BackendAccess,
+        clock: &Arc<dyn Clock>,
+    ) -> Result<Self, StartError> {
         match (access, &config.leader) {
             (BackendAccess::Exclusive, None | Some(LeaderSetting::ThisGateway)) => Ok(Self::Standalone),
             (BackendAccess::Exclusive, Some(LeaderSetting::OtherGateway(_))) => Err(StartError::LeaderOfFolder),
@@ -257,7 +261,7 @@ mod tests {
             config.token = Some(Token::new("token"));
         }
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-        Role::of(&config, access, &clock)
+        Role::from_config(&config, access, &clock)
     }
 
     #[test]

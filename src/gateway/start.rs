@@ -60,11 +60,11 @@ impl Gateway {
         let (server, tls) = listen(&config, &machine)?;
         let workers = Workers::start(available_parallelism().map_or(1, NonZero::get)).map_err(StartError::Threads)?;
         let upstream = upstream(&config, &machine)?;
-        let (metrics, ledger, memory) = figures(&config, &machine);
-        let tracing = Tracing::of(&config, &machine, random.as_ref(), &metrics)?;
+        let (metrics, ledger, memory) = metrics_and_budget(&config, &machine);
+        let tracing = Tracing::from_config(&config, &machine, random.as_ref(), &metrics)?;
         let backend = Backend::open(&config, &machine, &random, (&metrics, &ledger), &memory).await?;
         let clock = backend.clock(&machine);
-        let role = Role::of(&config, backend.access(), &clock)?;
+        let role = Role::from_config(&config, backend.access(), &clock)?;
         let joined = join(&config, &role, backend.objects(), (&clock, &random), &metrics).await?;
         let Joined { unfenced, objects, installation, secrets } = &joined;
         let admin_token = backend.admin_token(&config, objects.as_ref(), random.as_ref()).await?;
@@ -96,7 +96,12 @@ impl Gateway {
         };
         register_metrics(&metrics, (&server, tls.clone()), &catalog, &clock, &health);
         let reloader = Arc::new(Reloader {
-            router: HttpRouter::of(&config, &clock, &health, role.api(Api::new(options, parts, random.as_ref())))?,
+            router: HttpRouter::from_config(
+                &config,
+                &clock,
+                &health,
+                role.api(Api::new(options, parts, random.as_ref())),
+            )?,
             backend_kind: backend.kind(),
             catalog: Arc::clone(&catalog),
             runs: Arc::clone(&runs),
@@ -214,7 +219,7 @@ fn jobs(
 }
 
 /// Returns the metrics, the cost ledger, and the memory budget of clients.
-fn figures(config: &Config, machine: &Arc<dyn Clock>) -> (Metrics, Arc<CostLedger>, Arc<MemoryBudget>) {
+fn metrics_and_budget(config: &Config, machine: &Arc<dyn Clock>) -> (Metrics, Arc<CostLedger>, Arc<MemoryBudget>) {
     let (metrics, ledger) = (Metrics::of_process(), Arc::<CostLedger>::default());
     ledger.show(&metrics);
     show_panics(&metrics);
@@ -226,7 +231,7 @@ fn figures(config: &Config, machine: &Arc<dyn Clock>) -> (Metrics, Arc<CostLedge
 /// Returns the server, bound to its address, and its TLS settings. This comes first: an operator who starts Larder
 /// twice should learn of the port, and no folder should be created.
 fn listen(config: &Config, machine: &Arc<dyn Clock>) -> Result<(Server, Option<Arc<Tls>>), StartError> {
-    let tls = Tls::of(&config.server.tls)?.map(Arc::new);
+    let tls = Tls::load(&config.server.tls)?.map(Arc::new);
     let server = Server::bind(config.server.clone(), Arc::clone(machine)).map_err(StartError::Bind)?;
     log_start(config, server.local_addr(), tls.as_deref());
     warn_of_certificate(tls.as_deref(), machine.now());
@@ -261,7 +266,7 @@ async fn join(
     };
     let replaced = config.old_secret_fingerprint.as_deref();
     let installation = role.join(unfenced.as_ref(), (clock.as_ref(), random.as_ref()), &secrets, replaced).await?;
-    let objects = RecordCache::of(config, role)?.before(Arc::clone(&unfenced), clock, metrics);
+    let objects = RecordCache::from_config(config, role)?.wrap(Arc::clone(&unfenced), clock, metrics);
     let objects = installation.fenced(objects);
     Ok(Joined { unfenced, objects, installation, secrets: Arc::new(secrets) })
 }
@@ -290,7 +295,8 @@ async fn accounts(
     let (of_tokens, clock, random) = (Arc::clone(&users), Arc::clone(clock), Arc::clone(random));
     let tokens = TokenRepository::new(Arc::clone(objects), clock, random, of_tokens, admin, role.staleness());
     let tokens = Arc::new(tokens.guarded_by(Arc::clone(guard)));
-    BootstrapUser::ensure(BootstrapUser::of(config).filter(|_| role.creates_accounts()), &users, &tokens).await?;
+    BootstrapUser::ensure(BootstrapUser::from_config(config).filter(|_| role.creates_accounts()), &users, &tokens)
+        .await?;
     Ok((users, tokens))
 }
 

@@ -66,14 +66,14 @@ impl<'a> Checkpoints<'a> {
     }
 
     /// Records that the step is done and `next` begins.
-    pub(super) async fn turn_to(&mut self, next: MigrationStep) -> Result<(), JournalError> {
+    pub(super) async fn begin_step(&mut self, next: MigrationStep) -> Result<(), JournalError> {
         let state = &mut self.journal.state;
         (state.step, state.after, state.objects, state.bytes) = (next, None, 0, 0);
         self.save().await
     }
 
     /// Records that the copies are invalid; the next attempt deletes them and starts over.
-    pub(super) async fn give_up(&mut self) -> Result<(), JournalError> {
+    pub(super) async fn discard_copies(&mut self) -> Result<(), JournalError> {
         self.journal.state.source.clear();
         self.save().await
     }

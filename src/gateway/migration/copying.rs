@@ -16,7 +16,7 @@ use crate::{
 use super::{
     checkpoints::Checkpoints,
     error::MigrationError,
-    retry::patiently,
+    retry::with_retry,
     survey::{Walk, prefixes_after},
 };
 
@@ -34,7 +34,7 @@ pub(super) async fn copy(
         let mut walk = Walk::new(from, clock, part);
         while let Some(page) = walk.next().await? {
             let copies = stream::iter(page).map(async |object| {
-                let copied = patiently(clock, async || copy_object(from, to, &object.key).await).await;
+                let copied = with_retry(clock, async || copy_object(from, to, &object.key).await).await;
                 (object.key, copied)
             });
             // In key order, so everything before a checkpoint is copied.
@@ -47,7 +47,7 @@ pub(super) async fn copy(
             }
         }
     }
-    Ok(checkpoints.turn_to(MigrationStep::Verifying).await?)
+    Ok(checkpoints.begin_step(MigrationStep::Verifying).await?)
 }
 
 /// Copies an object and returns its size. An object that a lifecycle rule has deleted since it was listed has none.
@@ -126,7 +126,7 @@ pub(super) async fn verify(sides: Sides<'_>, mut checkpoints: Checkpoints<'_>) -
         }
     }
     if count > 0 {
-        checkpoints.give_up().await?;
+        checkpoints.discard_copies().await?;
         return Err(MigrationError::Differs { count, examples });
     }
     Ok(())
@@ -143,7 +143,7 @@ impl Sides<'_> {
             (Some(_), None) if is_excused && self.is_gone(&pair.key).await? => Ok(None),
             (Some(_), None) => Ok(Some("it is missing")),
             (None, Some(_)) if is_excused => {
-                patiently(self.clock, async || self.to.delete(&pair.key, Precondition::None).await).await?;
+                with_retry(self.clock, async || self.to.delete(&pair.key, Precondition::None).await).await?;
                 Ok(None)
             }
             (None, Some(_)) => Ok(Some("the source has no such object")),
@@ -156,7 +156,7 @@ impl Sides<'_> {
     }
 
     async fn is_gone(self, key: &str) -> storage::Result<bool> {
-        match patiently(self.clock, async || self.from.head(key).await).await {
+        match with_retry(self.clock, async || self.from.head(key).await).await {
             Ok(_) => Ok(false),
             Err(Error::NotFound) => Ok(true),
             Err(error) => Err(error),
@@ -164,7 +164,7 @@ impl Sides<'_> {
     }
 
     async fn compare_contents(self, pair: &Pair, is_excused: bool) -> storage::Result<Option<&'static str>> {
-        let read = async |objects| patiently(self.clock, async || fingerprint_of(objects, &pair.key).await).await;
+        let read = async |objects| with_retry(self.clock, async || fingerprint_of(objects, &pair.key).await).await;
         match try_join!(read(self.from), read(self.to))? {
             (None, _) if is_excused => Ok(None),
             (from, to) if from == to => Ok(None),

@@ -11,14 +11,14 @@ use crate::{
 const MAX_ATTEMPTS: u32 = 6;
 
 /// Pause before the second attempt; each further one doubles it.
-const FIRST_PAUSE: Duration = Duration::from_millis(500);
+const FIRST_RETRY_DELAY: Duration = Duration::from_millis(500);
 
 /// Runs an attempt, and retries it with exponential backoff while its error is temporary.
-pub(super) async fn patiently<T>(
+pub(super) async fn with_retry<T>(
     clock: &dyn Clock,
     attempt: impl AsyncFn() -> storage::Result<T>,
 ) -> storage::Result<T> {
-    let mut pause = FIRST_PAUSE;
+    let mut pause = FIRST_RETRY_DELAY;
     for _ in 1..MAX_ATTEMPTS {
         match attempt().await {
             Err(error) if is_transient(&error) => {
@@ -65,14 +65,14 @@ mod tests {
         };
         let time = async {
             for _ in 0..20 {
-                driver.advance(FIRST_PAUSE);
+                driver.advance(FIRST_RETRY_DELAY);
                 tokio::task::yield_now().await;
             }
         };
-        let (answer, ()) = tokio::join!(patiently(clock.as_ref(), attempt), time);
+        let (answer, ()) = tokio::join!(with_retry(clock.as_ref(), attempt), time);
         assert_eq!(answer.expect("the third attempt"), 3);
         attempts.set(0);
-        let refused = patiently(clock.as_ref(), async || -> storage::Result<()> {
+        let refused = with_retry(clock.as_ref(), async || -> storage::Result<()> {
             attempts.set(attempts.get() + 1);
             Err(Error::Full("no room".into()))
         });

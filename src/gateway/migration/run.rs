@@ -61,7 +61,7 @@ pub async fn migrate(
         return Err(MigrationError::NoBucket);
     }
     let (clock, random): (Arc<dyn Clock>, Arc<dyn Random>) = (Arc::new(SystemClock), Arc::new(SystemRandom));
-    let opening = Opening { config, clock: &clock, random: &random };
+    let opening = Opener { config, clock: &clock, random: &random };
     let from = opening.source(options.direction).await?;
     let done = from_source(&opening, options, &from, progress).await;
     from.close().await;
@@ -69,7 +69,7 @@ pub async fn migrate(
 }
 
 async fn from_source(
-    opening: &Opening<'_>,
+    opening: &Opener<'_>,
     options: MigrationOptions,
     from: &End,
     progress: &MigrationProgress,
@@ -79,7 +79,7 @@ async fn from_source(
         require_idle(from, from.clock(opening.clock).as_ref(), progress).await?;
     }
     if options.is_dry_run {
-        let to = opening.destination_to_look_at(options.direction).await?;
+        let to = opening.existing_destination(options.direction).await?;
         return look(from, to, opening.clock.as_ref(), progress).await;
     }
     let to = opening.destination(options.direction).await?;
@@ -137,7 +137,7 @@ async fn find_journal(from: &End, to: &End, source: &str) -> Result<Found, Migra
 }
 
 struct Migration<'a> {
-    opening: &'a Opening<'a>,
+    opening: &'a Opener<'a>,
     options: MigrationOptions,
     from: &'a End,
     to: &'a End,
@@ -224,7 +224,7 @@ pub(super) struct End {
 
 /// Dependencies for opening an end.
 #[derive(Debug)]
-pub(super) struct Opening<'a> {
+pub(super) struct Opener<'a> {
     /// Names both ends.
     pub(super) config: &'a Config,
     /// The machine's clock.
@@ -247,7 +247,7 @@ impl Direction {
     }
 }
 
-impl Opening<'_> {
+impl Opener<'_> {
     /// Opens the source. A folder is locked for this process.
     pub(super) async fn source(&self, direction: Direction) -> Result<End, MigrationError> {
         let (name, _) = direction.names(self.config);
@@ -267,7 +267,7 @@ impl Opening<'_> {
     }
 
     /// Opens the destination read-only; `None` if it is missing.
-    pub(super) async fn destination_to_look_at(&self, direction: Direction) -> Result<Option<End>, MigrationError> {
+    pub(super) async fn existing_destination(&self, direction: Direction) -> Result<Option<End>, MigrationError> {
         let (_, name) = direction.names(self.config);
         if direction == Direction::ToFolder {
             return if self.has_folder(&name)? { self.destination(direction).await.map(Some) } else { Ok(None) };
@@ -328,13 +328,13 @@ pub(super) async fn move_admin_token(
 ) -> Result<(), MigrationError> {
     match direction {
         Direction::ToBucket => {
-            if let Some(token) = AdminToken::kept_in(&config.data) {
-                AdminToken::keep_shared(to.objects.as_ref(), &token).await?;
+            if let Some(token) = AdminToken::read_from_folder(&config.data) {
+                AdminToken::write_shared(to.objects.as_ref(), &token).await?;
             }
         }
         Direction::ToFolder => {
-            if let Some(token) = AdminToken::kept_shared(from.objects.as_ref()).await? {
-                AdminToken::keep_in(&config.data, &token)?;
+            if let Some(token) = AdminToken::read_shared(from.objects.as_ref()).await? {
+                AdminToken::write_to_folder(&config.data, &token)?;
             }
         }
     }

@@ -19,7 +19,7 @@ use super::{
     super::bootstrap::AdminToken,
     checkpoints::{MigrationPhase, MigrationProgress},
     error::MigrationError,
-    retry::patiently,
+    retry::with_retry,
     run::End,
 };
 
@@ -34,7 +34,7 @@ const MAX_BYTES: u64 = 64 * 1024;
 const STALE_SECS: u64 = 100;
 
 /// Interval between reads of the record.
-const LOOK_INTERVAL: std::time::Duration = std::time::Duration::from_secs(5);
+const IDLE_CHECK_INTERVAL: std::time::Duration = std::time::Duration::from_secs(5);
 
 /// Objects and bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -95,7 +95,7 @@ pub(super) async fn clear(
         while let Some(page) = walk.next().await? {
             for batch in page.chunks(MAX_DELETE_KEYS) {
                 let keys = || batch.iter().map(|object| object.key.clone()).collect();
-                let removed = patiently(clock, async || objects.delete_many(keys()).await).await;
+                let removed = with_retry(clock, async || objects.delete_many(keys()).await).await;
                 removed.map_err(|cause| MigrationError::Object { key: part.0.to_owned(), cause })?;
                 for object in batch {
                     progress.add(object.size);
@@ -144,7 +144,7 @@ pub(super) async fn require_idle(
             break;
         }
         progress.begin(MigrationPhase::Waiting);
-        clock.sleep(LOOK_INTERVAL).await;
+        clock.sleep(IDLE_CHECK_INTERVAL).await;
     }
     Ok(())
 }
@@ -242,7 +242,7 @@ pub(super) async fn list(
     after: Option<&String>,
 ) -> Result<(Vec<ListedObject>, bool), MigrationError> {
     let options = || ListOptions { prefix: prefix.to_owned(), start_after: after.cloned(), limit: MAX_LIST_KEYS };
-    let page = patiently(clock, async || objects.list(options()).await).await;
+    let page = with_retry(clock, async || objects.list(options()).await).await;
     let page = page.map_err(|cause| MigrationError::List { prefix: prefix.to_owned(), cause })?;
     // A page without keys has no last key to continue from.
     let is_truncated = page.is_truncated && !page.objects.is_empty();
