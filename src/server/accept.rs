@@ -29,7 +29,7 @@ use super::{
     connection::{ConnectionContext, Connections},
     handler::Handler,
     limits::{ServerOptions, Shares},
-    reject::{ALL_TAKEN, MAX_REFUSALS, SHARE_TAKEN, refuse},
+    reject::{CLIENT_LIMIT_REACHED, CONNECTION_LIMIT_REACHED, MAX_REJECTIONS, reject},
     tls::Tls,
     workers::Workers,
 };
@@ -38,10 +38,10 @@ use super::{
 const BACKLOG: u32 = 4096;
 
 /// Minimum time that serving continues after the drain began: requests sent by then are read and answered.
-const LAST_LOOK: Duration = Duration::from_millis(50);
+const MIN_DRAIN_TIME: Duration = Duration::from_millis(50);
 
 /// Pause after the system could not accept, so that a lack of file descriptors does not become a busy loop.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+const ACCEPT_RETRY_DELAY: Duration = Duration::from_millis(100);
 
 /// Binding the address failed.
 #[derive(Debug, thiserror::Error)]
@@ -60,7 +60,7 @@ pub enum BindError {
     },
     /// The machine has no such address.
     #[error("this machine has no address {}", address.ip())]
-    NotOurs {
+    NoSuchAddress {
         /// The configured address.
         address: SocketAddr,
     },
@@ -80,7 +80,7 @@ impl BindError {
         match cause.kind() {
             io::ErrorKind::AddrInUse => Self::InUse { address },
             io::ErrorKind::PermissionDenied => Self::Forbidden { address },
-            io::ErrorKind::AddrNotAvailable => Self::NotOurs { address },
+            io::ErrorKind::AddrNotAvailable => Self::NoSuchAddress { address },
             _ => Self::Other { address, cause },
         }
     }
@@ -155,18 +155,18 @@ impl Server {
         let connections = Arc::new(Connections::new(handler, Arc::clone(&clock), self.options, context));
         let drain = CancellationToken::new();
         let mut open = JoinSet::new();
-        let mut refusals = JoinSet::new();
+        let mut rejections = JoinSet::new();
         let mut shutdown = pin!(async {
             shutdown.await;
             drain_signal.begin();
-            clock.sleep(LAST_LOOK).await;
+            clock.sleep(MIN_DRAIN_TIME).await;
         });
         loop {
             self.open.store(open.len(), Ordering::Relaxed);
             let accepted = tokio::select! {
                 () = shutdown.as_mut() => break,
                 Some(ended) = open.join_next() => { log_panic(ended); continue }
-                Some(_) = refusals.join_next() => continue,
+                Some(_) = rejections.join_next() => continue,
                 accepted = self.listener.accept() => accepted,
             };
             let Some((stream, peer)) = accepted_stream(accepted, self.clock.as_ref()).await else { continue };
@@ -174,7 +174,7 @@ impl Server {
             let share = if trusted.load().contain(peer) {
                 Ok(None)
             } else {
-                shares.take(peer, client_share).map(Some).ok_or(())
+                shares.try_acquire(peer, client_share).map(Some).ok_or(())
             };
             if let (true, Ok(share)) = (has_room, share) {
                 let (connections, drain) = (Arc::clone(&connections), drain.child_token());
@@ -182,14 +182,14 @@ impl Server {
                     let _share = share;
                     connections.serve(stream, drain).await;
                 });
-            } else if refusals.len() < MAX_REFUSALS && !is_encrypted {
+            } else if rejections.len() < MAX_REJECTIONS && !is_encrypted {
                 let (clock, options) = (Arc::clone(&self.clock), options.clone());
-                let words = if has_room { SHARE_TAKEN } else { ALL_TAKEN };
-                refusals.spawn(async move { refuse(stream, clock, &options, words).await });
+                let words = if has_room { CLIENT_LIMIT_REACHED } else { CONNECTION_LIMIT_REACHED };
+                rejections.spawn(async move { reject(stream, clock, &options, words).await });
             }
         }
         drop(self.listener);
-        drop(refusals);
+        drop(rejections);
         drain.cancel();
         finish(open, self.clock.as_ref(), drain_timeout).await
     }
@@ -235,7 +235,7 @@ async fn accepted_stream(
         Err(error) if matches!(error.kind(), io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset) => None,
         Err(error) => {
             tracing::warn!(%error, "cannot accept connections; if this lasts, raise the limit of open files");
-            clock.sleep(ACCEPT_PAUSE).await;
+            clock.sleep(ACCEPT_RETRY_DELAY).await;
             None
         }
     }

@@ -37,7 +37,7 @@ pub struct ClientAddr {
 impl ClientAddr {
     /// Returns the source of a request with these headers and `peer` at the other end of its connection. `scheme` is
     /// the one that this server speaks.
-    pub(super) fn of(
+    pub(super) fn from_request(
         peer: Option<IpAddr>,
         headers: &HeaderMap,
         trusted: &TrustedProxies,
@@ -220,7 +220,7 @@ mod tests {
         for (name, value) in lines {
             headers.append(*name, HeaderValue::from_bytes(value.as_bytes()).expect("a value"));
         }
-        ClientAddr::of(Some(peer.parse().expect("an address")), &headers, &networks(), "http")
+        ClientAddr::from_request(Some(peer.parse().expect("an address")), &headers, &networks(), "http")
     }
 
     fn ip(peer: &str, lines: &[&str]) -> String {
@@ -307,7 +307,7 @@ mod tests {
             for name in [FORWARDED_FOR, FORWARDED_PROTO, FORWARDED_HOST] {
                 headers.append(name, HeaderValue::from_str(&value).expect("a value"));
             }
-            let found = ClientAddr::of(Some(peer), &headers, &networks(), "https");
+            let found = ClientAddr::from_request(Some(peer), &headers, &networks(), "https");
             prop_assert_eq!(found, ClientAddr { ip: Some(peer), origin: None });
         }
 
@@ -327,7 +327,7 @@ mod tests {
             headers.append(FORWARDED_PROTO, HeaderValue::from_str(&proto).expect("a value"));
             let Ok(host) = HeaderValue::from_bytes(&host) else { return Ok(()) };
             headers.append(FORWARDED_HOST, host);
-            let found = ClientAddr::of(Some(IpAddr::from([127, 0, 0, 1])), &headers, &networks(), "http");
+            let found = ClientAddr::from_request(Some(IpAddr::from([127, 0, 0, 1])), &headers, &networks(), "http");
             if let Some(origin) = found.origin {
                 let uri: http::Uri = origin.parse().expect("an origin");
                 prop_assert_eq!(uri.path(), "/");

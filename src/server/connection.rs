@@ -21,13 +21,13 @@ use super::{
     connection_timeouts::{ConnectionActivity, TimeoutKind},
     handler::{Handler, ReplyBody, RequestBody},
     limits::ServerOptions,
-    reject::{NO_TLS, tell},
+    reject::{PLAIN_HTTP, send_response},
     socket::Socket,
     tls::{self, Tls},
 };
 
 /// Minimum read buffer of hyper; the head of a request must fit into it.
-const SMALLEST_BUFFER_BYTES: usize = 8192;
+const MIN_BUFFER_BYTES: usize = 8192;
 
 /// Maximum number of bytes that hyper reads ahead of a body: the memory of an upload.
 const BUFFER_BYTES: usize = 128 * 1024;
@@ -58,7 +58,7 @@ impl<H: Handler> Connections<H> {
         protocol
             .header_read_timeout(None)
             .max_header_size(options.max_header_bytes)
-            .max_buf_size(BUFFER_BYTES.max(options.max_header_bytes).max(SMALLEST_BUFFER_BYTES));
+            .max_buf_size(BUFFER_BYTES.max(options.max_header_bytes).max(MIN_BUFFER_BYTES));
         Self { handler: Arc::new(handler), protocol, clock, options, context }
     }
 
@@ -83,14 +83,14 @@ impl<H: Handler> Connections<H> {
         drain: CancellationToken,
     ) {
         let is_tls = tokio::select! {
-            is_tls = tls::is_spoken_on(&stream) => is_tls,
+            is_tls = tls::is_tls_handshake(&stream) => is_tls,
             // A client that has sent nothing yet loses nothing.
             () = drain.cancelled() => return,
             timeout = activity.expired() => return log_timeout(timeout),
         };
         match is_tls {
             Ok(true) => {}
-            Ok(false) => return tell(stream, activity, NO_TLS).await,
+            Ok(false) => return send_response(stream, activity, PLAIN_HTTP).await,
             Err(error) => return tracing::debug!(%error, "a client left before it said anything"),
         }
         let accepted = tokio::select! {
@@ -143,7 +143,7 @@ impl<H: Handler> Connections<H> {
         let request = request.map(|body| RequestBody::new(body, Arc::clone(activity)));
         let ConnectionContext { tls, trusted, drain_signal } = &self.context;
         let scheme = if tls.is_some() { "https" } else { "http" };
-        let source = ClientAddr::of(peer, request.headers(), &trusted.load(), scheme);
+        let source = ClientAddr::from_request(peer, request.headers(), &trusted.load(), scheme);
         // A panic leaves no half-changed handler behind: it is shared and works through `&self`.
         let mut reply = if has_host(&request) {
             let reply = AssertUnwindSafe(self.handler.handle(request, source)).catch_unwind().await;

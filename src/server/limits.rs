@@ -18,7 +18,7 @@ use super::{client_addr::TrustedProxies, tls::TlsFiles};
 
 /// Default divisor of all connections for the share of one client: a quarter leaves room for others, and is still
 /// thousands for a network behind one address.
-const CLIENT_PART: usize = 4;
+const CLIENT_SHARE_DIVISOR: usize = 4;
 
 /// Limits for clients, and the address of the server.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -73,7 +73,7 @@ impl Default for ServerOptions {
 impl ServerOptions {
     /// Returns the maximum number of connections of one client.
     pub fn client_share(&self) -> usize {
-        self.max_client_connections.unwrap_or(self.max_connections / CLIENT_PART).max(1)
+        self.max_client_connections.unwrap_or(self.max_connections / CLIENT_SHARE_DIVISOR).max(1)
     }
 }
 
@@ -89,7 +89,7 @@ pub fn reachable_address(listen: SocketAddr) -> SocketAddr {
 }
 
 /// Prefix length, in bits, of the IPv6 network that one customer is given.
-const HOST_BITS: u32 = 64;
+const IPV6_NETWORK_BITS: u32 = 64;
 
 /// The open connections of each client.
 #[derive(Debug, Clone, Default)]
@@ -104,7 +104,7 @@ pub(super) struct Share {
 
 impl Shares {
     /// Counts a connection from an address, unless its client has `most` already.
-    pub(super) fn take(&self, address: IpAddr, most: usize) -> Option<Share> {
+    pub(super) fn try_acquire(&self, address: IpAddr, most: usize) -> Option<Share> {
         let client = client(address);
         let mut counts = self.counts();
         let count = counts.entry(client).or_default();
@@ -134,7 +134,7 @@ impl Drop for Share {
 
 fn client(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
-        IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() >> HOST_BITS << HOST_BITS).into(),
+        IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() >> IPV6_NETWORK_BITS << IPV6_NETWORK_BITS).into(),
         address @ IpAddr::V4(_) => address,
     }
 }
@@ -168,22 +168,22 @@ mod tests {
     #[test]
     fn a_client_has_its_share_and_no_more_whatever_others_have() {
         let shares = Shares::default();
-        let held: Vec<_> = (0..3).filter_map(|_| shares.take(address("203.0.113.9"), 3)).collect();
+        let held: Vec<_> = (0..3).filter_map(|_| shares.try_acquire(address("203.0.113.9"), 3)).collect();
         assert_eq!(held.len(), 3);
-        assert!(shares.take(address("203.0.113.9"), 3).is_none());
-        assert!(shares.take(address("::ffff:203.0.113.9"), 3).is_none());
-        assert!(shares.take(address("203.0.113.10"), 3).is_some());
+        assert!(shares.try_acquire(address("203.0.113.9"), 3).is_none());
+        assert!(shares.try_acquire(address("::ffff:203.0.113.9"), 3).is_none());
+        assert!(shares.try_acquire(address("203.0.113.10"), 3).is_some());
         drop(held);
-        assert!(shares.take(address("203.0.113.9"), 3).is_some());
+        assert!(shares.try_acquire(address("203.0.113.9"), 3).is_some());
         assert!(shares.counts().is_empty(), "what has ended is not remembered");
     }
 
     #[test]
     fn a_network_of_ipv6_is_one_client() {
         let shares = Shares::default();
-        let _held = shares.take(address("2001:db8:0:1::1"), 1).expect("the first");
-        assert!(shares.take(address("2001:db8:0:1:ffff:ffff:ffff:ffff"), 1).is_none());
-        assert!(shares.take(address("2001:db8:0:2::1"), 1).is_some());
+        let _held = shares.try_acquire(address("2001:db8:0:1::1"), 1).expect("the first");
+        assert!(shares.try_acquire(address("2001:db8:0:1:ffff:ffff:ffff:ffff"), 1).is_none());
+        assert!(shares.try_acquire(address("2001:db8:0:2::1"), 1).is_some());
     }
 
     #[test]

@@ -10,15 +10,15 @@ use crate::clock::Clock;
 use super::{connection_timeouts::ConnectionActivity, handler::exposed_fields, limits::ServerOptions, socket::Socket};
 
 /// Maximum number of concurrent rejections. Beyond it, connections are closed without a response.
-pub(super) const MAX_REFUSALS: usize = 256;
+pub(super) const MAX_REJECTIONS: usize = 256;
 
 /// Rejects a client with this response, which tells it to retry later.
-pub(super) async fn refuse(stream: TcpStream, clock: Arc<dyn Clock>, options: &ServerOptions, words: &[u8]) {
-    tell(stream, Arc::new(ConnectionActivity::new(clock, options)), words).await;
+pub(super) async fn reject(stream: TcpStream, clock: Arc<dyn Clock>, options: &ServerOptions, words: &[u8]) {
+    send_response(stream, Arc::new(ConnectionActivity::new(clock, options)), words).await;
 }
 
 /// Sends this response, whatever the client sends.
-pub(super) async fn tell(stream: TcpStream, activity: Arc<ConnectionActivity>, answer: &[u8]) {
+pub(super) async fn send_response(stream: TcpStream, activity: Arc<ConnectionActivity>, answer: &[u8]) {
     // Its request is in flight and will not be read: the close has to wait for it.
     activity.request_began(true);
     let mut socket = Socket::new(stream, Arc::clone(&activity));
@@ -56,7 +56,7 @@ macro_rules! answer {
 }
 
 /// The response at the connection limit. The request has not been read, so nothing is known of it.
-pub(super) const ALL_TAKEN: &[u8] = answer!(
+pub(super) const CONNECTION_LIMIT_REACHED: &[u8] = answer!(
     "503 Service Unavailable",
     "retry-after: 1\r\n",
     58,
@@ -64,7 +64,7 @@ pub(super) const ALL_TAKEN: &[u8] = answer!(
 );
 
 /// The response to a client at its own connection limit.
-pub(super) const SHARE_TAKEN: &[u8] = answer!(
+pub(super) const CLIENT_LIMIT_REACHED: &[u8] = answer!(
     "503 Service Unavailable",
     "retry-after: 1\r\n",
     62,
@@ -72,7 +72,7 @@ pub(super) const SHARE_TAKEN: &[u8] = answer!(
 );
 
 /// The response to a client that speaks plain HTTP to a TLS server.
-pub(super) const NO_TLS: &[u8] =
+pub(super) const PLAIN_HTTP: &[u8] =
     answer!("400 Bad Request", "", 58, "This port speaks HTTPS: use an address with https:// in it");
 
 /// The responses to request heads that hyper refuses, by the beginning of hyper's own response.
@@ -92,7 +92,7 @@ const UNREADABLE: [(&[u8], &[u8]); 3] = [
 
 /// Returns the response to send in place of `head`, if hyper generated that for a request that it cannot parse. hyper's
 /// own have neither a body nor the fields that let pages of other origins read them.
-pub(super) fn in_place_of(head: &[u8]) -> Option<&'static [u8]> {
+pub(super) fn replacement_for(head: &[u8]) -> Option<&'static [u8]> {
     const NO_BODY: &[u8] = b"\r\ncontent-length: 0\r\n";
     let (_, answer) = UNREADABLE.iter().find(|(beginning, _)| head.starts_with(beginning))?;
     head.windows(NO_BODY.len()).any(|window| window == NO_BODY).then_some(*answer)
@@ -104,7 +104,10 @@ mod tests {
 
     #[test]
     fn the_refusal_says_its_own_length() {
-        for answer in [ALL_TAKEN, SHARE_TAKEN, NO_TLS].into_iter().chain(UNREADABLE.map(|(_, answer)| answer)) {
+        for answer in [CONNECTION_LIMIT_REACHED, CLIENT_LIMIT_REACHED, PLAIN_HTTP]
+            .into_iter()
+            .chain(UNREADABLE.map(|(_, answer)| answer))
+        {
             let text = String::from_utf8_lossy(answer);
             let (head, body) = text.split_once("\r\n\r\n").expect("a head and a body");
             assert!(head.ends_with(&format!("content-length: {}", body.len())), "{}", body.len());

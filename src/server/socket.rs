@@ -10,7 +10,7 @@ use std::{
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use super::{connection_timeouts::ConnectionActivity, reject::in_place_of};
+use super::{connection_timeouts::ConnectionActivity, reject::replacement_for};
 
 /// Maximum number of bytes drained after the response. Larger bodies may see a reset instead of their response.
 const MAX_LINGER_BYTES: usize = 64 * 1024 * 1024;
@@ -32,7 +32,7 @@ pub(super) struct Socket<S> {
 #[derive(Debug, Clone, Copy)]
 enum Closing {
     Open,
-    Lingering { thrown_away: usize },
+    Lingering { discarded: usize },
     Closed,
 }
 
@@ -41,14 +41,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
         Self { stream, activity, closing: Closing::Open, refused: 0 }
     }
 
-    fn poll_linger(&mut self, context: &mut Context<'_>, mut thrown_away: usize) -> Poll<()> {
-        while thrown_away < MAX_LINGER_BYTES {
+    fn poll_linger(&mut self, context: &mut Context<'_>, mut discarded: usize) -> Poll<()> {
+        while discarded < MAX_LINGER_BYTES {
             let mut chunk = [MaybeUninit::uninit(); LINGER_CHUNK_BYTES];
             let mut chunk = ReadBuf::uninit(&mut chunk);
             let read = Pin::new(&mut self.stream).poll_read(context, &mut chunk);
-            self.closing = Closing::Lingering { thrown_away };
+            self.closing = Closing::Lingering { discarded };
             match ready!(read) {
-                Ok(()) if !chunk.filled().is_empty() => thrown_away += chunk.filled().len(),
+                Ok(()) if !chunk.filled().is_empty() => discarded += chunk.filled().len(),
                 // The client has closed, too, or is gone: it sends no more.
                 Ok(()) | Err(_) => break,
             }
@@ -58,7 +58,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
 
     /// Returns the response to send in place of `bytes`, if these are hyper's own.
     fn refusal(&self, bytes: &[u8]) -> Option<&'static [u8]> {
-        self.activity.is_reading_head().then(|| in_place_of(bytes)).flatten()
+        self.activity.is_reading_head().then(|| replacement_for(bytes)).flatten()
     }
 
     /// Sends `answer` in place of `length` bytes of hyper's.
@@ -136,9 +136,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Socket<S> {
     /// Sends the end of the stream, then drains the bytes that the client still sends, up to a limit (the activity limits
     /// the time).
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let thrown_away = match self.closing {
+        let discarded = match self.closing {
             Closing::Closed => return Poll::Ready(Ok(())),
-            Closing::Lingering { thrown_away } => thrown_away,
+            Closing::Lingering { discarded } => discarded,
             Closing::Open => {
                 ready!(Pin::new(&mut self.stream).poll_shutdown(context))?;
                 if !self.activity.closing() {
@@ -148,7 +148,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Socket<S> {
                 0
             }
         };
-        ready!(self.poll_linger(context, thrown_away));
+        ready!(self.poll_linger(context, discarded));
         self.closing = Closing::Closed;
         Poll::Ready(Ok(()))
     }

@@ -44,7 +44,7 @@ impl Handler for Paths {
 
     async fn handle(&self, mut request: Request<RequestBody>, _: ClientAddr) -> Response<Self::Body> {
         match request.uri().path() {
-            "/refuse" => reply(401, "refused"),
+            "/reject" => reply(401, "refused"),
             "/panic" => panic!("on purpose"),
             "/big" => Response::new(Full::new(Bytes::from(vec![b'x'; 64 * 1024 * 1024])).boxed()),
             "/wait" => {
@@ -151,7 +151,7 @@ async fn a_client_that_is_refused_early_sees_the_answer_and_no_reset() {
     let running = Running::start(ServerOptions::default(), Paths::default());
     let mut stream = running.connect().await;
     let length = 20 * 1024 * 1024;
-    send(&mut stream, &format!("PUT /refuse HTTP/1.1\r\nhost: a\r\ncontent-length: {length}\r\n\r\n")).await;
+    send(&mut stream, &format!("PUT /reject HTTP/1.1\r\nhost: a\r\ncontent-length: {length}\r\n\r\n")).await;
     // Like many clients, this one sends everything before it reads.
     let chunk = vec![b'x'; 1024 * 1024];
     for _ in 0..20 {
@@ -168,7 +168,7 @@ async fn a_small_unread_body_does_not_cost_the_connection() {
     let running = Running::start(ServerOptions::default(), Paths::default());
     let mut stream = running.connect().await;
     for _ in 0..3 {
-        send(&mut stream, "PUT /refuse HTTP/1.1\r\nhost: a\r\ncontent-length: 3\r\n\r\nabc").await;
+        send(&mut stream, "PUT /reject HTTP/1.1\r\nhost: a\r\ncontent-length: 3\r\n\r\nabc").await;
         assert!(read_until(&mut stream, "refused").await.starts_with("HTTP/1.1 401"));
     }
 }
@@ -181,7 +181,7 @@ async fn a_client_that_expects_leave_to_send_gets_it_or_the_refusal() {
     assert_eq!(read_until(&mut stream, "\r\n\r\n").await, "HTTP/1.1 100 Continue\r\n\r\n");
     send(&mut stream, "abc").await;
     assert!(read_until(&mut stream, "read").await.starts_with("HTTP/1.1 200"));
-    send(&mut stream, "PUT /refuse HTTP/1.1\r\nhost: a\r\nexpect: 100-continue\r\ncontent-length: 3\r\n\r\n").await;
+    send(&mut stream, "PUT /reject HTTP/1.1\r\nhost: a\r\nexpect: 100-continue\r\ncontent-length: 3\r\n\r\n").await;
     let refusal = read_to_end(&mut stream).await;
     assert!(refusal.starts_with("HTTP/1.1 401"), "{refusal}");
     assert!(refusal.to_ascii_lowercase().contains("connection: close"), "{refusal}");

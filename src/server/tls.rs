@@ -24,7 +24,7 @@ use crate::clock::Timestamp;
 const PROTOCOL: &[u8] = b"http/1.1";
 
 /// The first byte of a TLS connection: the type of a record with a handshake in it (RFC 8446, 5.1).
-const HANDSHAKE: u8 = 22;
+const TLS_HANDSHAKE_RECORD: u8 = 22;
 
 /// Paths of the certificate and its key: both or neither.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -101,7 +101,7 @@ impl fmt::Debug for Tls {
 
 impl Tls {
     /// Reads the files; `None` if none are configured.
-    pub fn of(files: &TlsFiles) -> Result<Option<Self>, TlsError> {
+    pub fn load(files: &TlsFiles) -> Result<Option<Self>, TlsError> {
         let (certificate, key) = match files {
             TlsFiles { certificate: None, key: None } => return Ok(None),
             TlsFiles { certificate: Some(certificate), key: Some(key) } => (certificate, key),
@@ -113,7 +113,7 @@ impl Tls {
             return Err(unusable("LARDER_TLS_CERT", certificate, pem::Error::NoItemsFound));
         }
         let private = PrivateKeyDer::from_pem_file(key).map_err(|error| unusable("LARDER_TLS_KEY", key, error))?;
-        let validity = Validity::of(&chain);
+        let validity = Validity::from_chain(&chain);
         let config = config(chain, private).map_err(|cause| TlsError::Mismatch {
             certificate: certificate.clone(),
             key: key.clone(),
@@ -140,11 +140,11 @@ impl Tls {
 }
 
 /// Returns whether the client's first bytes, which stay unread, are TLS.
-pub(super) async fn is_spoken_on(stream: &TcpStream) -> io::Result<bool> {
+pub(super) async fn is_tls_handshake(stream: &TcpStream) -> io::Result<bool> {
     let mut first = [0];
     match stream.peek(&mut first).await? {
         0 => Err(io::ErrorKind::UnexpectedEof.into()),
-        _ => Ok(first == [HANDSHAKE]),
+        _ => Ok(first == [TLS_HANDSHAKE_RECORD]),
     }
 }
 
@@ -175,13 +175,13 @@ fn unusable(setting: &'static str, path: &std::path::Path, error: pem::Error) ->
 }
 
 /// Time before its expiry at which a certificate causes a warning, unless it is short-lived.
-const SOON: Duration = Duration::from_hours(14 * 24);
+const EXPIRY_WARNING_TIME: Duration = Duration::from_hours(14 * 24);
 
 /// Last part of its lifetime in which a short-lived certificate causes a warning.
-const LAST_PART: u32 = 3;
+const SHORT_LIVED_DIVISOR: u32 = 3;
 
 /// Seconds since 1970 after which no certificate is valid: their years have four digits.
-const AFTER_ALL: u64 = 300_000_000_000;
+const FAR_FUTURE_SECS: u64 = 300_000_000_000;
 
 /// The time in which all certificates of a chain are valid.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -194,10 +194,10 @@ pub struct Validity {
 
 impl Validity {
     /// Reads the validity of a chain; `None` if it cannot be read.
-    pub(super) fn of(chain: &[CertificateDer<'static>]) -> Option<Self> {
+    pub(super) fn from_chain(chain: &[CertificateDer<'static>]) -> Option<Self> {
         let mut whole: Option<Self> = None;
         for certificate in chain {
-            let (from, until) = (limit_at(certificate, 0)?, limit_at(certificate, AFTER_ALL)?);
+            let (from, until) = (limit_at(certificate, 0)?, limit_at(certificate, FAR_FUTURE_SECS)?);
             let before = whole.unwrap_or(Self { from, until });
             whole = Some(Self { from: before.from.max(from), until: before.until.min(until) });
         }
@@ -207,12 +207,12 @@ impl Validity {
     /// Returns the warning about the certificate at `now`, if there is one.
     pub fn warning(&self, now: Timestamp) -> Option<String> {
         let Self { from, until } = self;
-        let soon = SOON.min(until.since(*from) / LAST_PART);
+        let soon = EXPIRY_WARNING_TIME.min(until.since(*from) / SHORT_LIVED_DIVISOR);
         if now >= *until {
-            Some(format!("the certificate of LARDER_TLS_CERT has expired at {until}, and clients refuse it: renew it"))
+            Some(format!("the certificate of LARDER_TLS_CERT has expired at {until}, and clients reject it: renew it"))
         } else if now < *from {
             Some(format!(
-                "the certificate of LARDER_TLS_CERT is valid from {from} on only, and clients refuse it until then"
+                "the certificate of LARDER_TLS_CERT is valid from {from} on only, and clients reject it until then"
             ))
         } else if until.since(now) < soon {
             Some(format!("the certificate of LARDER_TLS_CERT expires at {until}: renew it"))
@@ -261,7 +261,7 @@ mod tests {
         let cut = file("cut.pem", &one.signing_key.serialize_pem()[..60]);
         let absent = folder.path().join("absent.pem");
         let of = |certificate: Option<&PathBuf>, key: Option<&PathBuf>| {
-            Tls::of(&TlsFiles { certificate: certificate.cloned(), key: key.cloned() }).map(|tls| tls.is_some())
+            Tls::load(&TlsFiles { certificate: certificate.cloned(), key: key.cloned() }).map(|tls| tls.is_some())
         };
         assert!(matches!(of(None, None), Ok(false)));
         assert!(matches!(of(Some(&certificate), Some(&key)), Ok(true)));
@@ -311,11 +311,11 @@ mod tests {
         };
         let mut chain = [certificate(2001, 2040), certificate(2002, 2031)];
         for _ in 0..chain.len() {
-            let validity = Validity::of(&chain).expect("it can be read");
+            let validity = Validity::from_chain(&chain).expect("it can be read");
             assert_eq!(validity.from.to_string(), "2002-01-01T00:00:00.000Z");
             assert_eq!(validity.until.to_string(), "2031-01-01T00:00:00.000Z");
             chain.reverse();
         }
-        assert_eq!(Validity::of(&[]), None);
+        assert_eq!(Validity::from_chain(&[]), None);
     }
 }
