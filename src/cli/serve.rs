@@ -45,7 +45,7 @@ pub(super) fn serve(sources: &ConfigSources) -> ExitCode {
             return exit::failed();
         }
     };
-    match runtime.block_on(serve_until_stopped(Reloader { sources, started, log }, format)) {
+    match runtime.block_on(serve_until_stopped(ConfigReload { sources, started, log }, format)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             print_error(format, &error);
@@ -66,7 +66,7 @@ fn print_error(format: LogFormat, error: &str) {
     }
 }
 
-async fn serve_until_stopped(reload: Reloader<'_>, format: LogFormat) -> Result<(), String> {
+async fn serve_until_stopped(reload: ConfigReload<'_>, format: LogFormat) -> Result<(), String> {
     let kinds = [SignalKind::terminate(), SignalKind::interrupt(), SignalKind::hangup()];
     let [mut term, mut interrupt, mut hangup] =
         collect_signals(kinds.map(signal)).map_err(|error| format!("cannot receive signals: {error}"))?;
@@ -134,13 +134,13 @@ fn print_addresses(gateway: &Gateway, format: LogFormat) {
 }
 
 /// Sources of this process's configuration, and its present state.
-pub(super) struct Reloader<'a> {
+pub(super) struct ConfigReload<'a> {
     pub(super) sources: &'a ConfigSources,
     pub(super) started: Loaded,
     pub(super) log: Log,
 }
 
-impl Reloader<'_> {
+impl ConfigReload<'_> {
     /// Reloads whenever `hangup` comes; never returns.
     pub(super) async fn run(self, hangup: &mut Signal, gateway: &Reloader) {
         let mut current = None;

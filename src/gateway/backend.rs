@@ -88,7 +88,7 @@ impl Backend {
         let findings = bucket.probe(random.as_ref()).await.map_err(StartError::Probe)?;
         let access = if findings.conditional_writes { BackendAccess::SharedCas } else { BackendAccess::SharedNoCas };
         let objects: Arc<dyn ObjectStore> = Arc::new(Measured::shown_by(Arc::clone(&bucket), clock, metrics));
-        Ok(Self { backend_kind: BackendKind::S3(bucket), objects, sharing })
+        Ok(Self { backend_kind: BackendKind::S3(bucket), objects, access })
     }
 
     /// Returns the kind of backend.
@@ -112,7 +112,7 @@ impl Backend {
 
     /// Returns how gateways share it for writing.
     pub(super) fn access(&self) -> BackendAccess {
-        self.sharing
+        self.access
     }
 
     /// Returns the admin token stored here, or the given one.

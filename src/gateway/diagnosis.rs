@@ -87,7 +87,7 @@ pub enum Mode {
 
 impl Diagnosis {
     /// Diagnoses the backend, and reports each finding as soon as it is known.
-    pub async fn from_config(config: &Config, progress: &(dyn Fn(Progress<'_>) + Sync)) -> Self {
+    pub async fn run(config: &Config, progress: &(dyn Fn(Progress<'_>) + Sync)) -> Self {
         let (clock, random): (Arc<dyn Clock>, Arc<dyn Random>) = (Arc::new(SystemClock), Arc::new(SystemRandom));
         #[cfg(feature = "s3")]
         if !config.s3.bucket.is_empty() {
@@ -164,7 +164,7 @@ async fn of_bucket(
         findings.add(check, tried, outcome);
     }
     bucket.close().await;
-    let mode = sharing.map(|sharing| if access == BackendAccess::SharedCas { Mode::Conditional } else { Mode::Leader });
+    let mode = access.map(|access| if access == BackendAccess::SharedCas { Mode::Conditional } else { Mode::Leader });
     Diagnosis { backend, mode, findings: findings.all }
 }
 

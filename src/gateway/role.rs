@@ -46,7 +46,7 @@ pub(super) enum Role {
 }
 
 impl Role {
-    /// Returns the configured role of this gateway, over a backend with this sharing.
+    /// Returns the configured role of this gateway, over a backend with this access.
     pub(super) fn from_config(
         config: &Config,
         access: BackendAccess,

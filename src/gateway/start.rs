@@ -168,7 +168,7 @@ impl Gateway {
         let Reloader { router, drain_delay, .. } = self.reloader.as_ref();
         let drain_signal =
             drain_on_shutdown(shutdown, self.server.drain_signal(), drain_delay.clone(), self.clock.as_ref());
-        let Drained { cut_off } = self.server.run(Arc::clone(front), &self.workers, drain_signal).await;
+        let Drained { cut_off } = self.server.run(Arc::clone(router), &self.workers, drain_signal).await;
         if cut_off > 0 {
             tracing::warn!(cut_off, "requests took longer than the drain and were cut off");
         }
