@@ -168,7 +168,7 @@ impl Context {
     /// Returns whether this is the token that gives access to the metrics only.
     pub fn is_metrics_token(&self, token: Option<&str>) -> bool {
         let hash = token.map(|token| Token::new(token).hash());
-        self.config.metrics_token.as_ref().zip(hash).is_some_and(|(known, given)| known.is(&given))
+        self.config.metrics_token.as_ref().zip(hash).is_some_and(|(known, given)| known.matches(&given))
     }
 
     /// Invalidates everything read before now about accounts and tokens.

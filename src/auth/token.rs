@@ -56,7 +56,7 @@ impl Token {
 
     /// Returns the hash under which the token is stored.
     pub fn hash(&self) -> TokenHash {
-        TokenHash::of(&self.0)
+        TokenHash::of_text(&self.0)
     }
 }
 
@@ -86,12 +86,12 @@ pub struct TokenHash([u8; 32]);
 
 impl TokenHash {
     /// Hashes a token's text. The text is random, so a slow hash is not needed.
-    pub fn of(text: &str) -> Self {
+    pub fn of_text(text: &str) -> Self {
         Self(Sha256::digest(text.as_bytes()).into())
     }
 
     /// Returns whether both are hashes of the same token.
-    pub fn is(&self, other: &Self) -> bool {
+    pub fn matches(&self, other: &Self) -> bool {
         self.0.ct_eq(&other.0).into()
     }
 
@@ -256,7 +256,7 @@ impl Scope {
 
     /// Returns the scope of a run's token: write to the run's store, use its dataset and its request queue, and, if the
     /// scope `opens` other stores, write to stores that the token creates and to named stores of its user.
-    pub fn of_run(store: StoreId, dataset: &str, request_queue: &str, opens: bool) -> Self {
+    pub fn for_run(store: StoreId, dataset: &str, request_queue: &str, opens: bool) -> Self {
         let own = StoreRule::Id { id: store, right: Right::Write };
         let named = StoreRule::NamePrefix { name_prefix: String::new(), right: Right::Write };
         let stores = [own].into_iter().chain(opens.then_some(named)).collect();
@@ -346,7 +346,7 @@ mod tests {
     fn a_hash_is_read_as_it_is_written_and_is_that_of_one_token() {
         let hash = Token::new("larder_x").hash();
         let read = TokenHash::try_from(hash.to_string()).expect("it is a hash");
-        assert!(read.is(&hash) && !read.is(&Token::new("larder_y").hash()));
+        assert!(read.matches(&hash) && !read.matches(&Token::new("larder_y").hash()));
         for text in ["", "00", &"g".repeat(64), &"ä".repeat(32), &"+f".repeat(32)] {
             assert!(TokenHash::try_from(text.to_owned()).is_err(), "{text}");
         }

@@ -53,7 +53,7 @@ pub struct NewToken {
 
 /// Use of a token that is not written yet.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Use {
+pub(super) struct PendingUse {
     pub(super) user: UserId,
     pub(super) id: TokenId,
     pub(super) hash: TokenHash,
@@ -83,7 +83,7 @@ pub struct TokenRepository {
     admin: TokenHash,
     pub(super) by_hash: TtlCache<[u8; 32], StoredToken>,
     /// Uses of tokens that are not written yet, by hash.
-    pub(super) uses: Mutex<HashMap<[u8; 32], Use>>,
+    pub(super) uses: Mutex<HashMap<[u8; 32], PendingUse>>,
 }
 
 impl TokenRepository {
@@ -111,8 +111,8 @@ impl TokenRepository {
     /// Identifies the caller by `token`, from the cache or by one read.
     pub async fn identify(&self, token: Option<&str>) -> Result<Caller, Unrecognised> {
         let Some(token) = token else { return Ok(Caller::Anonymous) };
-        let hash = TokenHash::of(token);
-        if hash.is(&self.admin) {
+        let hash = TokenHash::of_text(token);
+        if hash.matches(&self.admin) {
             return Ok(Caller::User(Session { user: self.users.admin().await?, token: None, ip: None }));
         }
         // A text that cannot be a token is not looked up, so it costs only its sender.
@@ -121,10 +121,11 @@ impl TokenRepository {
         }
         let now = self.clock.now();
         let kept = self.by_hash(&hash).await?;
-        let kept = kept.filter(|kept| kept.hash.is(&hash) && kept.is_valid(now)).ok_or(Unrecognised::InvalidToken)?;
+        let kept =
+            kept.filter(|kept| kept.hash.matches(&hash) && kept.is_valid(now)).ok_or(Unrecognised::InvalidToken)?;
         let user = self.users.by_id(&kept.user_id).await?.filter(|user| !user.is_disabled);
         let user = user.ok_or(Unrecognised::InvalidToken)?;
-        let last = Use { user: user.id, id: kept.id, hash, at: now };
+        let last = PendingUse { user: user.id, id: kept.id, hash, at: now };
         self.uses.lock().unwrap_or_else(PoisonError::into_inner).insert(hash.bytes(), last);
         Ok(Caller::User(Session { user, token: Some(kept), ip: None }))
     }
@@ -132,8 +133,8 @@ impl TokenRepository {
     /// Returns whether the cache has `token`, or the text cannot be a token. Identifying it then costs at most one read
     /// per staleness bound, or none at all.
     pub fn is_cached(&self, token: &str) -> bool {
-        let hash = TokenHash::of(token);
-        hash.is(&self.admin) || !Token::is_well_formed(token) || self.by_hash.contains(&hash.bytes())
+        let hash = TokenHash::of_text(token);
+        hash.matches(&self.admin) || !Token::is_well_formed(token) || self.by_hash.contains(&hash.bytes())
     }
 
     /// Returns an id for a token that is about to be created.
@@ -166,7 +167,7 @@ impl TokenRepository {
     pub async fn accept_given(&self, user: &User, token: &Token) -> Result<()> {
         let hash = token.hash();
         let id = given_id(&hash).ok_or(AccountsError::TokenTaken)?;
-        if hash.is(&self.admin) {
+        if hash.matches(&self.admin) {
             return Err(AccountsError::TokenTaken);
         }
         self.objects.create_entry(&user.id, &id, hash).await?;
@@ -285,7 +286,7 @@ impl TokenRepository {
             self.by_hash.invalidate_where(|token| token.id == *id && token.user_id == *user);
             return Err(AccountsError::TokenNotFound);
         };
-        self.bury(user, id, &hash).await
+        self.write_tombstone(user, id, &hash).await
     }
 
     /// Invalidates everything read before now: another gateway has changed tokens on behalf of this one.
@@ -312,7 +313,7 @@ impl TokenRepository {
 /// Returns the id of a token that was given from outside. The id is derived from the hash. That distinguishes such
 /// tokens from all others, whatever their names, and gives the same token the same id on every gateway.
 pub(super) fn given_id(hash: &TokenHash) -> Option<TokenId> {
-    let derived = TokenHash::of(&format!("{GIVEN_NAME}: {hash}")).to_string();
+    let derived = TokenHash::of_text(&format!("{GIVEN_NAME}: {hash}")).to_string();
     derived.get(..TokenId::LENGTH)?.parse().ok()
 }
 
@@ -322,7 +323,7 @@ const LISTED_AFTER_END: Duration = Duration::from_hours(24);
 impl TokenRepository {
     /// Replaces a token of this user and id by a tombstone, or one that is being created, and deletes the objects that
     /// lead to it.
-    pub(super) async fn bury(&self, user: &UserId, id: &TokenId, hash: &TokenHash) -> Result<()> {
+    pub(super) async fn write_tombstone(&self, user: &UserId, id: &TokenId, hash: &TokenHash) -> Result<()> {
         let now = self.clock.now();
         let at = now.plus(MAX_REQUEST_DURATION);
         self.objects.schedule(&EndedToken { at, user: *user, id: *id, hash: *hash }).await?;
@@ -333,19 +334,19 @@ impl TokenRepository {
                 Some((TokenState::Kept(kept), etag)) if kept.id == *id && kept.user_id == *user => Some(etag),
                 // The entry leads to a token that now belongs to another user.
                 Some((TokenState::Kept(_), _)) => return Err(AccountsError::TokenNotFound),
-                Some((TokenState::Revoked(_), _)) => return self.forget_token(user, id, hash).await,
+                Some((TokenState::Revoked(_), _)) => return self.delete_token_objects(user, id, hash).await,
             };
             let is_written = self.objects.set_state(hash, &TokenState::Revoked(revocation), etag).await;
             // Also after a failure: the write may have happened.
             self.by_hash.invalidate(hash.bytes());
             if is_written? {
-                return self.forget_token(user, id, hash).await;
+                return self.delete_token_objects(user, id, hash).await;
             }
         }
         Err(AccountsError::Contended)
     }
 
-    async fn forget_token(&self, user: &UserId, id: &TokenId, hash: &TokenHash) -> Result<()> {
+    async fn delete_token_objects(&self, user: &UserId, id: &TokenId, hash: &TokenHash) -> Result<()> {
         self.by_hash.invalidate(hash.bytes());
         self.uses.lock().unwrap_or_else(PoisonError::into_inner).remove(&hash.bytes());
         self.objects.delete_entry(user, id).await
@@ -392,7 +393,7 @@ impl TokenRepository {
                 if end.plus(LISTED_AFTER_END) > now {
                     return Ok(false);
                 }
-                self.bury(&kept.user_id, id, hash).await?;
+                self.write_tombstone(&kept.user_id, id, hash).await?;
             }
             Some((TokenState::Kept(_), _)) => {}
             Some((TokenState::Revoked(revocation), _)) => {
@@ -425,7 +426,7 @@ impl TokenRepository {
     }
 
     /// Writes one last use, unless the token is revoked; returns whether it was written.
-    async fn write_use(&self, used: Use) -> Result<bool> {
+    async fn write_use(&self, used: PendingUse) -> Result<bool> {
         let written = async {
             if self.by_hash(&used.hash).await?.is_none() {
                 return Ok(false);

@@ -13,14 +13,14 @@ use crate::{
 use super::scheduler::{Job, JobReport};
 
 /// Interval between reports: the maximum loss of counters by a crash.
-const INTERVAL: Duration = Duration::from_mins(1);
+const REPORT_INTERVAL: Duration = Duration::from_mins(1);
 
 /// Maximum number of stores per report: an internal call of Larder accepts 64 KiB of JSON, and a store takes some 300
 /// bytes.
 const MAX_STORES: usize = 150;
 
 /// Path of the leader's endpoint.
-const PATH: &str = "/larder/v1/activity";
+const USAGE_PATH: &str = "/larder/v1/activity";
 
 /// Reports usage since the last run to the leader, which alone writes documents. A batch whose response is lost is
 /// sent again, and may count twice.
@@ -41,9 +41,9 @@ impl UsageReport {
         Self { catalog, leader_client }
     }
 
-    async fn tell(&self, stores: &[StoreUsage]) -> kv::Result<()> {
+    async fn send(&self, stores: &[StoreUsage]) -> kv::Result<()> {
         let batch = serde_json::to_vec(&Batch { stores }).map_err(|error| kv::Error::Corrupt(error.to_string()))?;
-        match self.leader_client.post(PATH, batch).await.map_err(kv::Error::unavailable)? {
+        match self.leader_client.post(USAGE_PATH, batch).await.map_err(kv::Error::unavailable)? {
             RpcOutcome::Success => Ok(()),
             RpcOutcome::NotFound => {
                 Err(kv::Error::unavailable("the leader does not know the address for counters of stores' use"))
@@ -62,13 +62,13 @@ impl Job for UsageReport {
     }
 
     fn interval(&self) -> Duration {
-        INTERVAL
+        REPORT_INTERVAL
     }
 
     async fn run_once(&self) -> kv::Result<JobReport> {
         let used = self.catalog.pending_usage();
         for batch in used.chunks(MAX_STORES) {
-            self.tell(batch).await?;
+            self.send(batch).await?;
             self.catalog.ack_usage(batch);
         }
         Ok(JobReport { processed: used.len() })

@@ -15,7 +15,7 @@ use super::scheduler::{Job, JobReport};
 
 /// Interval between checks: the maximum delay before a run is ended, and how early its store's expiry is extended.
 /// One list per run of the job, usually empty.
-const INTERVAL: Duration = Duration::from_secs(15);
+const CHECK_INTERVAL: Duration = Duration::from_secs(15);
 
 /// Maximum interval between deletions of finished runs: two lists per run of the job, usually empty.
 const MAX_DELETION_INTERVAL: Duration = Duration::from_mins(5);
@@ -138,7 +138,7 @@ impl Job for RunSupervision {
     }
 
     fn interval(&self) -> Duration {
-        INTERVAL
+        CHECK_INTERVAL
     }
 
     async fn run_once(&self) -> kv::Result<JobReport> {

@@ -26,16 +26,16 @@ use crate::{
 use super::scheduler::{Job, JobReport};
 
 /// Interval between exports: the maximum age of spans before they are sent.
-const INTERVAL: Duration = Duration::from_secs(2);
+const EXPORT_INTERVAL: Duration = Duration::from_secs(2);
 
 /// Maximum number of spans per request: some hundred KiB.
-const BATCH: usize = 512;
+const BATCH_SPANS: usize = 512;
 
 /// Maximum number of requests per run of the job.
 const MAX_BATCHES: usize = 64;
 
 /// Path for traces below the configured address of a collector.
-const PATH: &str = "/v1/traces";
+const TRACES_PATH: &str = "/v1/traces";
 
 /// Address of a collector.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -86,11 +86,11 @@ pub struct SpanExport {
 }
 
 /// Outcome of sending a batch.
-enum Sent {
+enum SendOutcome {
     /// The collector accepted it.
-    Taken,
+    Accepted,
     /// The collector rejected it permanently.
-    Refused(StatusCode),
+    Rejected(StatusCode),
 }
 
 /// A temporary failure.
@@ -112,11 +112,11 @@ impl SpanExport {
         instance: String,
     ) -> Self {
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(CONTENT_TYPE));
-        let path = Uri::try_from(format!("{}{PATH}", address.base)).unwrap_or(Uri::from_static(PATH));
+        let path = Uri::try_from(format!("{}{TRACES_PATH}", address.base)).unwrap_or(Uri::from_static(TRACES_PATH));
         Self { tracer, collector, path, headers, instance, is_failing: AtomicBool::new(false) }
     }
 
-    async fn send(&self, spans: &[Span]) -> Result<Sent, Failure> {
+    async fn send(&self, spans: &[Span]) -> Result<SendOutcome, Failure> {
         let mut request = Request::new(Full::new(Bytes::from(document(spans, &self.instance))));
         *request.method_mut() = Method::POST;
         *request.uri_mut() = self.path.clone();
@@ -126,17 +126,17 @@ impl SpanExport {
         // Read to its end, so the connection is reused for the next batch.
         while answer.body.chunk().await?.is_some() {}
         match status {
-            status if status.is_success() => Ok(Sent::Taken),
+            status if status.is_success() => Ok(SendOutcome::Accepted),
             StatusCode::TOO_MANY_REQUESTS
             | StatusCode::BAD_GATEWAY
             | StatusCode::SERVICE_UNAVAILABLE
             | StatusCode::GATEWAY_TIMEOUT => Err(Failure::Status(status)),
-            status => Ok(Sent::Refused(status)),
+            status => Ok(SendOutcome::Rejected(status)),
         }
     }
 
     /// Logs when sending begins to fail, and when it works again; not every failure in between.
-    fn tell(&self, failure: Option<&Failure>) {
+    fn log_failure(&self, failure: Option<&Failure>) {
         let was_failing = self.is_failing.swap(failure.is_some(), Ordering::Relaxed);
         match failure {
             Some(failure) if !was_failing => {
@@ -156,30 +156,30 @@ impl Job for SpanExport {
     }
 
     fn interval(&self) -> Duration {
-        INTERVAL
+        EXPORT_INTERVAL
     }
 
     /// Never fails: lost traces are harmless, and counted.
     async fn run_once(&self) -> kv::Result<JobReport> {
         let mut processed = 0;
         for _ in 0..MAX_BATCHES {
-            let spans = self.tracer.take(BATCH);
+            let spans = self.tracer.take(BATCH_SPANS);
             if spans.is_empty() {
                 break;
             }
             match self.send(&spans).await {
-                Ok(Sent::Taken) => {
+                Ok(SendOutcome::Accepted) => {
                     self.tracer.count_sent(spans.len());
                     processed += spans.len();
-                    self.tell(None);
+                    self.log_failure(None);
                 }
-                Ok(Sent::Refused(status)) => {
+                Ok(SendOutcome::Rejected(status)) => {
                     self.tracer.count_dropped(spans.len());
-                    self.tell(Some(&Failure::Status(status)));
+                    self.log_failure(Some(&Failure::Status(status)));
                 }
                 Err(failure) => {
                     self.tracer.put_back(spans);
-                    self.tell(Some(&failure));
+                    self.log_failure(Some(&failure));
                     break;
                 }
             }

@@ -185,7 +185,7 @@ impl UnconditionalWrite for RunIdentity {}
 
 impl RunIdentity {
     /// Returns the identity of `run`.
-    pub fn of(run: &Run) -> Self {
+    pub fn for_run(run: &Run) -> Self {
         let Run { id, owner_id, actor, task, started_at, origin, ref tokens, .. } = *run;
         Self { id, owner_id, actor, task, started_at, origin, tokens: tokens.clone() }
     }
@@ -206,7 +206,7 @@ impl RunIdentity {
 impl RunRepository {
     /// Writes the entries of `run` with its current status.
     pub(super) async fn write_entries(&self, run: &Run) -> Result<()> {
-        let keys: Vec<_> = RunIdentity::of(run).entries(run.status).collect();
+        let keys: Vec<_> = RunIdentity::for_run(run).entries(run.status).collect();
         let written = keys.iter().map(|key| put_unconditionally(self.objects.as_ref(), key, &()));
         try_join_all(written).await?;
         Ok(())
@@ -215,7 +215,7 @@ impl RunRepository {
     /// Deletes the entries of `run` with statuses that it can no longer have.
     pub(super) async fn remove_stale_entries(&self, run: &Run) -> Result<()> {
         let statuses = RunStatus::ALL.into_iter().filter(|status| run.status.excludes(*status));
-        self.remove_entries(&RunIdentity::of(run), statuses).await
+        self.remove_entries(&RunIdentity::for_run(run), statuses).await
     }
 
     /// Deletes the entries of a run with any of `statuses`. One call, or none.

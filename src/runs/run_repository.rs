@@ -300,7 +300,7 @@ impl RunRepository {
             return self.keep(&run, until, item).await;
         }
         let at = self.now().uptime + self.options.second_check;
-        self.schedule(Queue::Removal, millis(at), &run.id, &Some(RunIdentity::of(&run))).await?;
+        self.schedule(Queue::Removal, millis(at), &run.id, &Some(RunIdentity::for_run(&run))).await?;
         self.ack(item).await
     }
 
@@ -313,7 +313,7 @@ impl RunRepository {
                     return self.keep(&run, until, item).await.map(|()| None);
                 }
                 delete_json(self.objects.as_ref(), &layout::document(&run.id)).await?;
-                Ok(Some(RunIdentity::of(&run)))
+                Ok(Some(RunIdentity::for_run(&run)))
             }
             // An earlier removal got this far.
             Err(RunsError::NotFound) => match self.payload(item).await? {

@@ -123,7 +123,7 @@ impl RunRepository {
 
     /// Schedules a check of a run that is about to be created.
     pub(super) async fn schedule_first_check(&self, run: &Run, store: &StoreSnapshot) -> Result<()> {
-        let creation = Creation { identity: RunIdentity::of(run), made: run.uptimes.started };
+        let creation = Creation { identity: RunIdentity::for_run(run), made: run.uptimes.started };
         let at = self.next_check_at(run, Some(store));
         self.schedule(Queue::Due, at, &run.id, &Some(creation)).await.map(drop)
     }

@@ -53,7 +53,7 @@ pub async fn create(
     let (run, id) = register_token(context, &grant.run().id).await?;
     let owner = runs::owner(context, &run).await?;
     let name = Some(format!("run {}", run.id));
-    let scope = Scope::of_run(run.store, &run.dataset, &run.request_queue, opens);
+    let scope = Scope::for_run(run.store, &run.dataset, &run.request_queue, opens);
     let new = NewToken { id: Some(id), name, expires_at: None, scope: Some(scope), run: Some(run.id) };
     let (kept, token) = context.tokens.create(&owner, new).await?;
     revoke_if_finished(context, &run.id, &kept).await?;

@@ -73,7 +73,7 @@ async fn start(world: &World, gateway: &Gateway) -> (RunId, Token) {
     let id = gateway.tokens.new_id();
     let remembered = gateway.runs.update(&run.id, |run| run.add_token(id).map(|()| true)).await;
     let run = remembered.expect("a run");
-    let scope = Scope::of_run(run.store, &run.dataset, &run.request_queue, false);
+    let scope = Scope::for_run(run.store, &run.dataset, &run.request_queue, false);
     let new = NewToken { id: Some(id), scope: Some(scope), run: Some(run.id), ..NewToken::default() };
     let (_, token) = gateway.tokens.create(&user, new).await.expect("a token");
     (run.id, token)
