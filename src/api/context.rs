@@ -189,7 +189,7 @@ impl Context {
             return Ok(Arc::clone(user));
         }
         let owner = self.users.by_id(&owner_id).await?;
-        owner.ok_or_else(|| ApiError::internal(format!("store {} is nobody's", store.document.id)))
+        owner.ok_or_else(|| ApiError::internal(format!("the owner of store {} does not exist", store.document.id)))
     }
 
     /// Returns whether `signature` permits the call on the store.

@@ -322,7 +322,7 @@ mod tests {
     }
 
     #[test]
-    fn a_token_is_told_from_a_mistyped_one_by_its_checksum() {
+    fn a_mistyped_token_is_detected_by_its_checksum() {
         // The checksum by Python: zlib.crc32(b"0123456789ABCDEFGHIJKLMNOPQRST") in base 62.
         assert!(Token::is_well_formed("larder_0123456789ABCDEFGHIJKLMNOPQRST4PMbyp"));
         for seed in 0..100 {

@@ -64,7 +64,7 @@ pub(super) struct PendingUse {
 #[derive(Debug, thiserror::Error)]
 pub enum Unrecognised {
     /// The token is invalid: unknown, revoked, expired, or of a disabled user.
-    #[error("the token is nobody's")]
+    #[error("the token is invalid")]
     InvalidToken,
     /// The look-up failed.
     #[error(transparent)]

@@ -278,7 +278,7 @@ mod tests {
     }
 
     #[test]
-    fn texts_are_told_from_bytes() {
+    fn texts_are_distinguished_from_bytes() {
         for text in ["application/json; charset=utf-8", "text/html", "application/ld+json"] {
             assert!(is_text(text), "{text}");
         }

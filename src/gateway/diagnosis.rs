@@ -264,7 +264,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn little_room_is_told_from_none() {
+    fn low_disk_space_is_distinguished_from_none() {
         let verdict = |bytes| room(bytes).verdict;
         assert_eq!(verdict(10 << 20), Verdict::Wrong);
         assert_eq!(verdict(500 << 20), Verdict::Lacks);

@@ -334,7 +334,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_gateway_that_is_told_to_stop_is_not_ready_at_once_and_lives_on() {
+    async fn a_draining_gateway_is_not_ready_at_once_and_keeps_serving() {
         let Parts { health, drain_signal, .. } = parts().await;
         assert_eq!(ready(&health).await.status(), StatusCode::OK);
         drain_signal.begin();
@@ -357,7 +357,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn suspended_deletions_are_told_and_leave_the_gateway_ready() {
+    async fn suspended_deletions_are_reported_and_leave_the_gateway_ready() {
         let Parts { clock, health, .. } = parts().await;
         assert!(!ready(&health).await.body().contains("deletionSuspended"));
         clock.jump(61_000);

@@ -235,7 +235,7 @@ mod tests {
     }
 
     #[test]
-    fn browsers_are_led_to_the_console_and_others_are_told_what_answers() {
+    fn browsers_are_redirected_to_the_console_and_other_clients_get_a_description() {
         for base in ["", "/larder"] {
             let page = ask(Method::GET, "/", "text/html,*/*;q=0.8", base).expect("an root_response");
             assert_eq!(page.status(), StatusCode::TEMPORARY_REDIRECT);

@@ -346,8 +346,8 @@ fn records_and_activity(catalog: &Arc<Catalog>, leader_client: Option<Arc<Leader
     match leader_client {
         None => (catalog.records(), Arc::new(MaintenanceJob::usage_flush(Arc::clone(catalog)))),
         Some(leader_client) => {
-            let renewals = LeaderExtension::new(Arc::clone(catalog), Arc::clone(&leader_client));
-            let records = catalog.records_extended_by(Arc::new(renewals));
+            let extension = LeaderExtension::new(Arc::clone(catalog), Arc::clone(&leader_client));
+            let records = catalog.records_extended_by(Arc::new(extension));
             (records, Arc::new(UsageReport::new(Arc::clone(catalog), leader_client)))
         }
     }

@@ -131,7 +131,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn outcomes_are_told_in_the_order_of_the_items() {
+    fn outcomes_are_reported_in_the_order_of_the_items() {
         let mut reported = Vec::new();
         let slow_when_even = |number: u32| {
             for _ in 0..(number + 1) % 2 * 20 {

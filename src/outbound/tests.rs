@@ -189,7 +189,7 @@ async fn a_slow_client_is_not_held_against_the_other_gateway() {
 }
 
 #[tokio::test]
-async fn a_request_that_breaks_off_is_told_apart_from_a_gateway_that_does() {
+async fn an_aborted_request_is_distinguished_from_an_aborted_response() {
     let world = world().await;
     let chunks = [Ok(Frame::data(Bytes::from_static(b"flour"))), Err(std::io::Error::other("the client left"))];
     let broken = request("").map(|_| StreamBody::new(stream::iter(chunks)));

@@ -262,7 +262,7 @@ mod tests {
     }
 
     #[test]
-    fn an_end_is_told_once_or_often_with_the_same_result() {
+    fn ending_a_run_is_idempotent() {
         for status in RunStatus::ALL {
             for outcome in OUTCOMES {
                 let once = status.finished(outcome);

@@ -233,7 +233,7 @@ contract_test!(no_caller_gets_more_through_a_follower_than_from_the_leader, asyn
             ("PUT", store.path("/records/a")),
             ("DELETE", store.path("/records/a")),
             ("POST", "/larder/v1/activity".to_owned()),
-            ("POST", "/larder/v1/renewals".to_owned()),
+            ("POST", "/larder/v1/expiry-extensions".to_owned()),
             ("DELETE", format!("{STORES}/0123456789abcdefg")),
         ] {
             let ask = |gateway: &Larder| {

@@ -103,7 +103,7 @@ fn routes(program: &Program) -> Vec<(&'static str, String)> {
         ("POST", format!("/larder/v1/runs/{run}/finish")),
         ("POST", format!("/larder/v1/runs/{run}/environment")),
         ("POST", "/larder/v1/activity".to_owned()),
-        ("POST", "/larder/v1/renewals".to_owned()),
+        ("POST", "/larder/v1/expiry-extensions".to_owned()),
         ("POST", "/v2/datasets".to_owned()),
     ]
 }

@@ -19,7 +19,7 @@ use std::{fs, io, thread};
 use crate::shell;
 
 /// Name of the command that becomes the watcher. It is not listed: no user types it.
-pub const WATCHER: &str = "watch-for-leftovers";
+pub const WATCHER: &str = "watch-for-orphans";
 
 /// Commands whose processes are watched.
 const WATCHED: [&str; 4] = ["test", "test-long", "test-s3", "chaos"];
@@ -38,7 +38,7 @@ const POLL_INTERVAL: Duration = Duration::from_millis(50);
 
 /// A process that has the mark.
 #[derive(Debug)]
-struct Leftover {
+struct OrphanProcess {
     id: u32,
     command: String,
 }
@@ -66,7 +66,7 @@ fn run_marked(arguments: &[String]) -> Result<ExitCode, String> {
     let left = left_after(&mark, EXIT_TIMEOUT);
     drop(watcher.stdin.take());
     let _ = watcher.wait();
-    let names: Vec<String> = left.into_iter().map(|Leftover { id, command }| format!("{id} {command}")).collect();
+    let names: Vec<String> = left.into_iter().map(|OrphanProcess { id, command }| format!("{id} {command}")).collect();
     if !names.is_empty() {
         return Err(format!("These processes were left behind, and were ended:\n{}", names.join("\n")));
     }
@@ -85,7 +85,7 @@ pub fn watch(arguments: &[String]) -> Result<(), String> {
         if left.is_empty() {
             return Ok(());
         }
-        for Leftover { id, .. } in left {
+        for OrphanProcess { id, .. } in left {
             shell::is_successful("kill", &[signal, "--", &id.to_string()]);
         }
         if left_after(mark, TERM_TIMEOUT).is_empty() {
@@ -96,7 +96,7 @@ pub fn watch(arguments: &[String]) -> Result<(), String> {
 }
 
 /// Returns the processes that have the mark and do not end in time.
-fn left_after(mark: &str, limit: Duration) -> Vec<Leftover> {
+fn left_after(mark: &str, limit: Duration) -> Vec<OrphanProcess> {
     let deadline = Instant::now() + limit;
     loop {
         let left = find(mark);
@@ -109,7 +109,7 @@ fn left_after(mark: &str, limit: Duration) -> Vec<Leftover> {
 
 /// Returns the processes that have the mark, as far as the system shows it (Linux does); none that have ended and were
 /// not waited for.
-fn find(mark: &str) -> Vec<Leftover> {
+fn find(mark: &str) -> Vec<OrphanProcess> {
     let wanted = format!("{MARK}={mark}");
     let Ok(processes) = fs::read_dir("/proc") else { return Vec::new() };
     let ids = processes.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse::<u32>().ok());
@@ -118,7 +118,7 @@ fn find(mark: &str) -> Vec<Leftover> {
         environment.split(|byte| *byte == 0).find(|variable| *variable == wanted.as_bytes())?;
         let command = fs::read(format!("/proc/{id}/cmdline")).ok().filter(|command| !command.is_empty())?;
         let command = String::from_utf8_lossy(&command).trim_end_matches('\0').replace('\0', " ");
-        Some(Leftover { id, command })
+        Some(OrphanProcess { id, command })
     });
     found.collect()
 }

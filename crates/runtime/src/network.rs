@@ -244,7 +244,7 @@ mod tests {
     }
 
     #[test]
-    fn families_take_turns() {
+    fn address_families_alternate() {
         let addresses =
             ["[::1]:1", "[::2]:1", "[::3]:1", "1.1.1.1:1", "2.2.2.2:1"].map(|text| text.parse().expect(text));
         let ordered: Vec<_> = alternated(addresses.into_iter()).iter().map(ToString::to_string).collect();

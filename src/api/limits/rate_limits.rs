@@ -192,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn clients_are_told_the_limit_that_is_or_that_of_the_platform() {
+    fn clients_get_the_configured_limit_or_that_of_the_platform() {
         let advertised = |options| {
             let limits = RateLimits::new(options, Arc::new(ManualClock::new(Timestamp::from_millis(0))));
             [limits.advertised_limit(true), limits.advertised_limit(false)]

@@ -436,7 +436,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_cannot_be_done_here_is_told_so_that_no_client_repeats_it() {
+    fn unsupported_operations_get_an_error_that_no_client_retries() {
         let unsupported = ApiError::from(kv::Error::Unsupported("conditional deletes"));
         assert_eq!((unsupported.status(), unsupported.kind), (StatusCode::BAD_REQUEST, "unsupported-by-backend"));
         for error in [ApiError::upstream_not_configured(), ApiError::not_served("it charges no fees")] {

@@ -389,7 +389,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_date_is_told_in_utc_and_one_that_cannot_be_is_the_earliest() {
+    fn a_date_is_written_in_utc_and_an_impossible_one_is_the_earliest() {
         let date = dos_time(Timestamp::from_millis(1_767_225_661_999));
         assert_eq!(date.to_string(), "2026-01-01 00:01:00");
         assert_eq!(dos_time(Timestamp::from_millis(0)), DateTime::default());

@@ -104,7 +104,7 @@ pub async fn find(context: &Context, caller: &Caller, choice: &RunAddress, query
 /// Returns the run's owner.
 pub async fn owner(context: &Context, run: &Run) -> Result<Arc<User>, ApiError> {
     let owner = context.users.by_id(&run.owner_id).await?;
-    owner.ok_or_else(|| ApiError::internal(format!("run {} is nobody's", run.id)))
+    owner.ok_or_else(|| ApiError::internal(format!("the owner of run {} does not exist", run.id)))
 }
 
 /// Returns the id of the addressed actor or task: the given one, or the one derived from a name.

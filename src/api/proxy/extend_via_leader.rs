@@ -11,7 +11,7 @@ use crate::{
 };
 
 /// Path of the leader's endpoint.
-const PATH: &str = "/larder/v1/renewals";
+const PATH: &str = "/larder/v1/expiry-extensions";
 
 /// Client that asks the leader to extend the expiry.
 #[derive(Debug)]

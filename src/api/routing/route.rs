@@ -173,7 +173,7 @@ fn endpoint(method: &str, path: &str) -> Result<Endpoint, ApiError> {
             "POST" => Ok(Endpoint::MergeUsage),
             _ => Err(ApiError::method_not_allowed("OPTIONS,POST")),
         },
-        ["larder", "v1", "renewals"] => match method {
+        ["larder", "v1", "expiry-extensions"] => match method {
             "POST" => Ok(Endpoint::ExtendExpiry),
             _ => Err(ApiError::method_not_allowed("OPTIONS,POST")),
         },
@@ -327,7 +327,7 @@ mod tests {
             ("CONNECT", "/v2/actor-runs/R/request-queue/head"),
             ("POST", "/v2/openapi.json"),
             ("GET", "/larder/v1/activity"),
-            ("GET", "/larder/v1/renewals"),
+            ("GET", "/larder/v1/expiry-extensions"),
         ] {
             assert_eq!(called(method, path), Err(405), "{method} {path}");
         }

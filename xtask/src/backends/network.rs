@@ -83,7 +83,7 @@ mod tests {
     }
 
     #[test]
-    fn a_server_that_answers_is_told_from_one_that_does_not() {
+    fn a_responding_server_is_distinguished_from_a_silent_one() {
         let listener = TcpListener::bind("127.0.0.1:0").expect("the system has a port");
         let port = listener.local_addr().expect("it is bound").port();
         let server = std::thread::spawn(move || {

@@ -16,7 +16,7 @@ use super::signer::SigningKey;
 use crate::{BoxError, Error, Result};
 
 /// Time before their expiry at which credentials are renewed.
-const RENEWAL_MARGIN: Duration = Duration::from_mins(5);
+const REFRESH_MARGIN: Duration = Duration::from_mins(5);
 
 /// Interval between a failed renewal and the next attempt, while the old credentials are still valid.
 const RETRY_INTERVAL: Duration = Duration::from_secs(30);
@@ -116,7 +116,7 @@ impl CurrentCredentials {
     pub async fn get(&self) -> Result<Arc<Credentials>> {
         let cached = self.cached();
         match cached {
-            Some(cached) if cached.is_valid_for(RENEWAL_MARGIN, self.clock.now()) => Ok(cached),
+            Some(cached) if cached.is_valid_for(REFRESH_MARGIN, self.clock.now()) => Ok(cached),
             Some(cached) if cached.is_valid_for(Duration::ZERO, self.clock.now()) => {
                 // One caller renews, the others continue with the ones that are still valid.
                 match self.loads.try_lock() {

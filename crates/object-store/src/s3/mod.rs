@@ -34,7 +34,7 @@ pub use open::{Encryption, OpenError, S3Options};
 pub use signer::{Signable, SigningTime, UNSIGNED_PAYLOAD, authorization};
 pub use store::S3Store;
 
-/// What the fuzz targets call beyond the public interface.
+/// Functions that the fuzz targets call beyond the public interface.
 #[cfg(feature = "internals")]
 #[doc(hidden)]
 pub mod internals {

@@ -139,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn more_doubts_than_are_told_apart_bar_every_key() {
+    fn too_many_keys_in_doubt_block_every_key() {
         let clock = Arc::new(ManualClock::new(Timestamp::from_millis(0)));
         let doubts = Doubts::new(clock.clone());
         for key in 0..MAX_KEYS {

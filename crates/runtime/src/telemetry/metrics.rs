@@ -187,7 +187,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_measured_is_told_in_prometheus_format() {
+    fn metrics_are_rendered_in_prometheus_format() {
         let metrics = Metrics::default();
         let read = || vec![Sample::labelled([("to", "a"), ("how", "b\"c")], 3), Sample::labelled([("to", "d")], 4)];
         metrics.watch("larder_calls_total", "Calls.", Kind::Counter, read);

@@ -18,7 +18,7 @@ pub use exchange::{Http1Error, Phase};
 pub use head::Head;
 pub use response::Response;
 
-/// What the fuzz targets call beyond the public interface.
+/// Functions that the fuzz targets call beyond the public interface.
 #[cfg(feature = "internals")]
 #[doc(hidden)]
 pub mod internals {

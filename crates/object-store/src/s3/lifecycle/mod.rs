@@ -10,7 +10,7 @@ mod rules;
 
 pub use reconciliation::{RuleReconciler, is_versioned};
 
-/// What the fuzz targets call beyond the public interface.
+/// Functions that the fuzz targets call beyond the public interface.
 #[cfg(feature = "internals")]
 #[doc(hidden)]
 pub mod internals {
