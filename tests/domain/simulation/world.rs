@@ -41,7 +41,7 @@ pub struct Scenario {
     pub clients: u64,
     /// The longest pause of each between two actions, in milliseconds.
     pub pause_ms: u64,
-    /// Safeguards against losses.
+    /// Safety toggles.
     pub toggles: SafetyToggles,
 }
 
