@@ -213,8 +213,7 @@ mod tests {
         assert_eq!(first.headers()[header::CACHE_CONTROL], "no-cache");
         let both = format!("\"other\", W/{etag}");
         for (tags, status) in [(etag, 304), (&both, 304), ("*", 304), ("\"other\"", 200)] {
-            let again =
-                ask(Method::GET, "/console/app/main.js", &[(header::IF_NONE_MATCH, tags)]).expect("an response");
+            let again = ask(Method::GET, "/console/app/main.js", &[(header::IF_NONE_MATCH, tags)]).expect("a response");
             assert_eq!((again.status().as_u16(), again.body().is_empty()), (status, status == 304), "{tags}");
         }
     }
@@ -222,7 +221,7 @@ mod tests {
     #[test]
     fn the_console_is_only_looked_at() {
         for method in [Method::POST, Method::PUT, Method::DELETE, Method::OPTIONS] {
-            let response = ask(method, "/console/", &[]).expect("an response");
+            let response = ask(method, "/console/", &[]).expect("a response");
             assert_eq!(response.status(), StatusCode::METHOD_NOT_ALLOWED);
             assert_eq!(response.headers()[header::ALLOW], "GET, HEAD");
         }
@@ -231,12 +230,12 @@ mod tests {
     #[test]
     fn the_console_is_below_the_path_of_a_proxy() {
         let below = |path: &str| Console::respond(&Request::get(path).body(()).expect("a request"), "/larder");
-        let page = below("/console/").expect("an response");
+        let page = below("/console/").expect("a response");
         let text = String::from_utf8(page.body().to_vec()).expect("text");
         assert!(text.contains("src=\"/larder/console/app/main.js\"") && !text.contains("\"/console/"), "{text}");
         assert_ne!(page.headers()[header::ETAG], get("/console/").headers()[header::ETAG]);
-        assert_eq!(below("/console").expect("an response").headers()[header::LOCATION], "/larder/console/");
-        let script = below("/console/app/main.js").expect("an response");
+        assert_eq!(below("/console").expect("a response").headers()[header::LOCATION], "/larder/console/");
+        let script = below("/console/app/main.js").expect("a response");
         assert_eq!(script.body(), get("/console/app/main.js").body());
     }
 

@@ -76,7 +76,7 @@ impl Action {
     }
 }
 
-/// Fields of a details. A field that is `None` is omitted from the entry.
+/// Fields of an audit entry. A field that is `None` is omitted from the entry.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Details<'a> {
     /// The user that was changed, whose token was changed, or with whom a store was shared.
@@ -140,7 +140,7 @@ pub fn log(caller: &Caller, action: Action, details: &Details<'_>) {
         actor = details.actor,
         status = details.status,
         time = details.time.map(tracing::field::display),
-        "a details was made"
+        "a change was made"
     );
 }
 

@@ -237,10 +237,10 @@ mod tests {
     #[test]
     fn browsers_are_redirected_to_the_console_and_other_clients_get_a_description() {
         for base in ["", "/larder"] {
-            let page = ask(Method::GET, "/", "text/html,*/*;q=0.8", base).expect("an root_response");
+            let page = ask(Method::GET, "/", "text/html,*/*;q=0.8", base).expect("a response");
             assert_eq!(page.status(), StatusCode::TEMPORARY_REDIRECT);
             assert_eq!(page.headers()[header::LOCATION], format!("{base}/console/"));
-            let told = ask(Method::GET, "/", "*/*", base).expect("an root_response");
+            let told = ask(Method::GET, "/", "*/*", base).expect("a response");
             let told: serde_json::Value = serde_json::from_str(told.body()).expect("JSON");
             assert_eq!(
                 (told["name"].as_str(), told["version"].as_str()),

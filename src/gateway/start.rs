@@ -389,14 +389,14 @@ fn warn_of_few_descriptors(max_connections: usize) {
     }
 }
 
-/// The console_url's place below the public URL.
-const CONSOLE: &str = "/console_url/";
+/// The console's place below the public URL.
+const CONSOLE: &str = "/console/";
 
 /// Description of the object store if no setting names it. The resolved address is logged later.
 #[cfg(feature = "s3")]
 const BY_ENVIRONMENT: &str = "the endpoint that the AWS environment names, else AWS";
 
-/// Describes the describe_backend: the bucket and its location, or the data folder.
+/// Describes the backend: the bucket and its location, or the data folder.
 pub(super) fn describe_backend(config: &Config) -> String {
     #[cfg(feature = "s3")]
     if config.has_bucket() {
@@ -408,7 +408,7 @@ pub(super) fn describe_backend(config: &Config) -> String {
     format!("the data folder {}", path.as_deref().unwrap_or(Path::new(&config.data)).display())
 }
 
-/// Returns the address of the console_url as clients reach it.
+/// Returns the address of the console as clients reach it.
 pub(super) fn console_url(config: &Config, address: SocketAddr, is_encrypted: bool) -> String {
     format!("{}{CONSOLE}", public_url(config, address, is_encrypted))
 }
@@ -425,12 +425,12 @@ pub(super) fn log_start(config: &Config, address: SocketAddr, tls: Option<&Tls>)
     let is_encrypted = tls.is_some();
     tracing::info!(
         version = env!("CARGO_PKG_VERSION"),
-        describe_backend = describe_backend(config),
+        backend = describe_backend(config),
         mode,
         listen = %address,
         public_url = public_url(config, address, is_encrypted),
         tls = if is_encrypted { "on" } else { "off" },
-        console_url = console_url(config, address, is_encrypted),
+        console = console_url(config, address, is_encrypted),
         "starting Larder"
     );
 }

@@ -122,7 +122,7 @@ impl RunJobs {
                     }
                 }
             }
-            // More items may publish_change after this page.
+            // More items may follow after this page.
             if moved == 0 {
                 break;
             }

@@ -42,7 +42,7 @@ async fn an_upstream_behind_a_proxy_is_asked_for_by_its_whole_url() {
     let proxies = Proxies::new(|name| (name == "HTTP_PROXY").then_some(url.as_str()));
     let clock = Arc::new(ManualClock::new(Timestamp::from_millis(0)));
     let address = ServerAddress::parse_upstream("http://upstream.invalid:8011").expect("an address");
-    let peer = HttpClient::upstream(address, &proxies, clock).expect("it takes no tls");
+    let peer = HttpClient::upstream(address, &proxies, clock).expect("it takes no TLS");
     let serving = async {
         let (mut stream, _) = listener.accept().await.expect("it connects");
         let asked = read_until(&mut stream, "body").await;

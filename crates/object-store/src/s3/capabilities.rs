@@ -221,10 +221,8 @@ impl S3Store {
     pub async fn preserves_encodings(&self, folder: &str) -> Result<bool> {
         for (coding, bytes) in ENCODED_SAMPLES {
             let key = format!("{folder}{coding}");
-            let attributes = Attributes {
-                content_type: "text/normalized_action".to_owned(),
-                content_encoding: Some(coding.to_owned()),
-            };
+            let attributes =
+                Attributes { content_type: "text/plain".to_owned(), content_encoding: Some(coding.to_owned()) };
             let options = PutOptions { attributes: attributes.clone(), precondition: Precondition::None };
             self.put(&key, ByteStream::from(Bytes::from_static(bytes)), options).await?;
             let object = match self.get(&key, GetOptions::default()).await {

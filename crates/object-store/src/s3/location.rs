@@ -326,10 +326,7 @@ mod tests {
             assert_eq!(sdk_url(&location, bucket).await, expected);
         }
         let both = Environment { endpoint: minio.endpoint, ..fips };
-        assert!(
-            inputs("b-1", both).location("us-east-1").await.is_err(),
-            "no server of one's own_url has FIPS endpoints"
-        );
+        assert!(inputs("b-1", both).location("us-east-1").await.is_err(), "no self-hosted server has FIPS endpoints");
     }
 
     #[tokio::test]

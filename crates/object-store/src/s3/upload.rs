@@ -65,7 +65,7 @@ pub async fn upload_body(
     // Fails before anything is sent if the condition cannot be expressed.
     bucket.condition_for(precondition)?;
     if attributes.content_encoding.is_some() && !bucket.capabilities.load().content_encodings {
-        let source = "a proxy before the object upload_body decodes objects with a Content-Encoding".into();
+        let source = "a proxy before the object store decodes objects with a Content-Encoding".into();
         return Err(Error::Rejected { reason: RejectedFor::Coding, source });
     }
     let options = &bucket.options;
@@ -116,8 +116,7 @@ impl Upload<'_> {
         let date = response.head.get("date").and_then(|date| httpdate::parse_http_date(date).ok());
         // Unread, the body would cost the connection.
         let _ = response.into_bytes(MAX_BYTES_WITHOUT_CONTINUE).await;
-        let etag =
-            etag.ok_or_else(|| Error::Unavailable("the object upload_body returned no ETag for the object".into()))?;
+        let etag = etag.ok_or_else(|| Error::Unavailable("the object store returned no ETag for the object".into()))?;
         Ok((etag, date))
     }
 

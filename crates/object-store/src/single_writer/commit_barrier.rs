@@ -97,7 +97,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_closed_gate_breaks_the_body_off_and_a_broken_body_asks_unused_address() {
+    async fn a_closed_barrier_ends_the_body_and_a_broken_body_never_reaches_it() {
         let closed = gated(body(vec![Ok("flour".into())]), async { Err(BodyError::Aborted) });
         assert!(matches!(closed.into_bytes(10).await, Err(BodyError::Aborted)));
         let broken = body(vec![Ok("flo".into()), Err(BodyError::Stalled)]);
