@@ -91,7 +91,7 @@ pub enum Addressed {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Denied {
     /// The caller is anonymous, and the operation requires a token.
-    #[error("a token is needed")]
+    #[error("a token is required")]
     TokenRequired,
     /// The caller has no right to the operation.
     #[error("the caller has no right to do this")]

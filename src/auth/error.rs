@@ -9,7 +9,7 @@ pub type Result<T, E = AccountsError> = std::result::Result<T, E>;
 #[derive(Debug, thiserror::Error)]
 pub enum AccountsError {
     /// The object store failed; a change may have happened.
-    #[error("accounts and tokens could not be read or written")]
+    #[error("cannot read or write accounts and tokens")]
     Storage(#[from] storage::Error),
     /// The content of the object is invalid.
     #[error("the object {key} is damaged")]
@@ -21,7 +21,7 @@ pub enum AccountsError {
         cause: storage::BoxError,
     },
     /// Too many concurrent changes of the same document.
-    #[error("too many change the same account at once")]
+    #[error("too many concurrent changes of the same account")]
     Contended,
     /// The text is no valid username.
     #[error("a username is 3 to 30 of a-z, 0-9, '_', '.' and '-', and does not look like an id")]
@@ -33,7 +33,7 @@ pub enum AccountsError {
     #[error("the user was not found")]
     UserNotFound,
     /// The given token belongs to another user: it is the admin's, or was created for another user.
-    #[error("the token is in use for something else already")]
+    #[error("the token already belongs to another user")]
     TokenTaken,
     /// There is no such token.
     #[error("the token was not found")]

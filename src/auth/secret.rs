@@ -45,7 +45,7 @@ impl fmt::Debug for MasterSecret {
 #[derive(Debug, thiserror::Error)]
 pub enum SecretsError {
     /// The object store failed.
-    #[error("the master secret could not be read or written")]
+    #[error("cannot read or write the master secret")]
     Storage(#[from] storage::Error),
     /// The object is no master secret.
     #[error("the master secret is damaged")]

@@ -62,7 +62,7 @@ pub enum TokenOrigin {
 #[derive(Debug, thiserror::Error)]
 pub enum AdminTokenError {
     /// The file could not be read or written.
-    #[error("the admin token in {} cannot be read or written", path.display())]
+    #[error("cannot read or write the admin token in {}", path.display())]
     File {
         /// The file.
         path: PathBuf,
@@ -71,7 +71,7 @@ pub enum AdminTokenError {
         cause: io::Error,
     },
     /// The object that stores it could not be read or written.
-    #[error("the admin token in the object store cannot be read or written")]
+    #[error("cannot read or write the admin token in the object store")]
     Objects(#[from] storage::Error),
     /// The stored token is easy to guess.
     #[error("{place}: the admin token {reason}")]
@@ -274,7 +274,7 @@ impl BootstrapUser {
         let new = NewUser { username: self.name.clone(), general_access: AccountAccess::default() };
         match users.create(new).await {
             Ok(user) => {
-                tracing::info!(user = %user.username, "the user of LARDER_USER was made");
+                tracing::info!(user = %user.username, "created the user of LARDER_USER");
                 Ok(user)
             }
             Err(AccountsError::UsernameTaken) => users.find(self.name.as_str()).await?.ok_or(AccountsError::Contended),

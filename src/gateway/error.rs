@@ -20,7 +20,7 @@ pub enum StartError {
     #[error("{0}; choose another one with --listen or LARDER_LISTEN")]
     Bind(#[source] BindError),
     /// The system cannot start the serving threads.
-    #[error("the threads that serve cannot be started")]
+    #[error("cannot start the serving threads")]
     Threads(#[source] io::Error),
     /// The certificate or its key is unusable.
     #[error(transparent)]
@@ -34,7 +34,7 @@ pub enum StartError {
     ObjectStore(#[from] s3::OpenError),
     /// The capabilities of the object store could not be detected.
     #[cfg(feature = "s3")]
-    #[error("what the object store can do cannot be found out")]
+    #[error("cannot detect the capabilities of the object store")]
     Probe(#[source] storage::Error),
     /// A newer version wrote the stored data, or the version is unknown.
     #[error(transparent)]
@@ -43,10 +43,10 @@ pub enum StartError {
     #[error(transparent)]
     Installation(#[from] kv::JoinError),
     /// The clock record of the installation cannot be read or written.
-    #[error("the record of the installation's time cannot be read or written")]
+    #[error("cannot read or write the clock record of the installation")]
     ClockRecord(#[source] kv::Error),
     /// The embedded engine panicked while it was opened.
-    #[error("the engine failed while it was opened; the log tells why")]
+    #[error("cannot open the embedded engine: it failed; see the log")]
     EngineFailed,
     /// The admin token is unavailable.
     #[error(transparent)]
@@ -58,7 +58,7 @@ pub enum StartError {
     #[error(transparent)]
     Users(#[from] AccountsError),
     /// The user of the configuration cannot be created, or not with that token.
-    #[error("the user {user} of LARDER_USER cannot be had with the token of LARDER_USER_TOKEN")]
+    #[error("cannot create user {user} of LARDER_USER with the token of LARDER_USER_TOKEN")]
     BootstrapUser {
         /// The username.
         user: Username,
@@ -68,39 +68,38 @@ pub enum StartError {
     },
     /// The object store has no conditional writes, and no leader is configured.
     #[error(
-        "this object store has no conditional writes, so that one gateway alone must make the writes that need them: set \
-         LARDER_LEADER to self on exactly one gateway, and to that one's http:// origin on all others"
+        "cannot start without a leader: this object store has no conditional writes; set LARDER_LEADER to self on exactly \
+         one gateway, and to that gateway's http:// origin on all others"
     )]
     NoLeader,
     /// The record cache was enabled for a bucket that others may write to.
     #[error(
-        "LARDER_RECORD_CACHE_SIZE is set, but another gateway may write to the bucket, so that what is in memory may be \
-         outdated: set LARDER_EXCLUSIVE_BUCKET to yes if there is none, or leave the cache out"
+        "cannot use LARDER_RECORD_CACHE_SIZE: another gateway may write to the bucket; set LARDER_EXCLUSIVE_BUCKET to yes \
+         if there is none, or unset the cache"
     )]
     CacheOfMany,
     /// The embedded engine belongs to one gateway, so there can be no other leader.
-    #[error("LARDER_LEADER names another gateway, but the embedded engine belongs to this one alone: leave it out")]
+    #[error("cannot use LARDER_LEADER with a data folder: the embedded engine belongs to this gateway alone; unset it")]
     LeaderOfFolder,
     /// A secret that all gateways must share is not configured, and no gateway can create it for all.
     #[error(
-        "{0} must be set, to the same value on every gateway: this object store has no conditional writes, with which one \
-         of them could make it for all"
+        "cannot start without {0}: this object store has no conditional writes; set it to the same value on every gateway"
     )]
     NotShared(&'static str),
     /// The token is not a valid header value for calls to the leader.
-    #[error("LARDER_TOKEN has characters that no header can carry, so that the leader cannot be told by it")]
+    #[error("cannot send LARDER_TOKEN to the leader: it has characters that are invalid in a header")]
     UnsendableToken,
     /// The upstream is unusable.
-    #[error("LARDER_UPSTREAM_URL cannot be used")]
+    #[error("cannot use LARDER_UPSTREAM_URL")]
     Upstream(#[source] BoxError),
     /// The collector of traces is unusable.
-    #[error("LARDER_OTLP_ENDPOINT cannot be used")]
+    #[error("cannot use LARDER_OTLP_ENDPOINT")]
     Collector(#[source] BoxError),
     /// The token is not a valid header value for calls to the upstream.
-    #[error("LARDER_UPSTREAM_TOKEN has characters that no header can carry")]
+    #[error("cannot use LARDER_UPSTREAM_TOKEN: it has characters that are invalid in a header")]
     UnsendableUpstreamToken,
     /// The leader has created no account yet.
-    #[error("there are no accounts yet: the leader makes them when it starts for the first time, and must be up first")]
+    #[error("cannot find accounts: the leader creates them at its first start; start the leader first")]
     LeaderNotStarted,
 }
 
@@ -108,9 +107,9 @@ pub enum StartError {
 #[derive(Debug, thiserror::Error)]
 pub enum StopError {
     /// The usage counters of stores could not be written.
-    #[error("counters of stores' use could not be written down")]
+    #[error("cannot write the usage counters of stores")]
     Counters(#[source] kv::Error),
     /// The object store did not respond in time: counts since the last minute are lost.
-    #[error("the object store did not answer: counters of stores' use could not be written down")]
+    #[error("cannot write the usage counters of stores: the object store does not respond")]
     Unresponsive,
 }

@@ -64,7 +64,7 @@ impl Reloader {
         match (&self.tls, fresh) {
             (Some(running), Some(fresh)) => running.replace(fresh),
             (None, None) => {}
-            (Some(_), None) | (None, Some(_)) => tracing::warn!("HTTPS begins or ends with a restart only"),
+            (Some(_), None) | (None, Some(_)) => tracing::warn!("HTTPS is switched on or off only by a restart"),
         }
         self.trusted_proxies.store(Arc::new(config.server.trusted_proxies.clone()));
         self.drain_delay.set(config.server.drain_delay);

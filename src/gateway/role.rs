@@ -57,7 +57,7 @@ impl Role {
             (BackendAccess::Exclusive, Some(LeaderSetting::OtherGateway(_))) => Err(StartError::LeaderOfFolder),
             (BackendAccess::SharedCas, leader) => {
                 if leader.is_some() {
-                    tracing::info!("LARDER_LEADER is not needed: the object store has conditional writes");
+                    tracing::info!("LARDER_LEADER is ignored: the object store has conditional writes");
                 }
                 Ok(Self::Peer)
             }

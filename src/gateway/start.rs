@@ -170,7 +170,7 @@ impl Gateway {
             drain_on_shutdown(shutdown, self.server.drain_signal(), drain_delay.clone(), self.clock.as_ref());
         let Drained { cut_off } = self.server.run(Arc::clone(router), &self.workers, drain_signal).await;
         if cut_off > 0 {
-            tracing::warn!(cut_off, "requests took longer than the drain and were cut off");
+            tracing::warn!(cut_off, "the drain timed out; requests in flight were aborted");
         }
         stop.cancel();
         self.catalog.stop_reconciler();
@@ -335,10 +335,10 @@ async fn drain_on_shutdown(
     let delay = delay.get();
     if !delay.is_zero() {
         let delay_seconds = delay.as_secs_f64();
-        tracing::info!(delay_seconds, "told to stop: not ready any more, and serving on until balancers have noticed");
+        tracing::info!(delay_seconds, "shutdown requested: not ready, draining for the delay");
         clock.sleep(delay).await;
     }
-    tracing::info!("stopping: finishing the requests in flight");
+    tracing::info!("shutting down: finishing requests in flight");
 }
 
 /// Returns the records of `catalog`, and the job for usage counters: written here, or reported to the leader.
@@ -357,11 +357,11 @@ fn records_and_activity(catalog: &Arc<Catalog>, leader_client: Option<Arc<Leader
 /// gateways cannot call.
 fn warn_of_addresses(config: &Config, role: &Role, address: SocketAddr, is_encrypted: bool) {
     if is_encrypted && matches!(role, Role::Leader) {
-        tracing::warn!("other gateways cannot pass calls on to this one: a leader for others must speak plain HTTP");
+        tracing::warn!("followers cannot forward requests to this leader over HTTPS; serve plain HTTP");
     }
     if config.public_url.is_none() && !address.ip().is_loopback() {
         let url = listening_url(address, is_encrypted);
-        tracing::warn!("links will begin with {url}, which others cannot follow: set LARDER_PUBLIC_URL");
+        tracing::warn!("links begin with {url}, which other machines cannot reach; set LARDER_PUBLIC_URL");
     }
 }
 
@@ -385,7 +385,11 @@ const FILES_BEHIND_CONNECTIONS: u64 = 2048;
 fn warn_of_few_descriptors(max_connections: usize) {
     let (limit, wanted) = (raise_file_limit(), max_connections as u64 + FILES_BEHIND_CONNECTIONS);
     if limit < wanted {
-        tracing::warn!(limit, wanted, "few files may be open: raise `ulimit -n`, or lower LARDER_MAX_CONNECTIONS");
+        tracing::warn!(
+            limit,
+            wanted,
+            "the limit of open files is low; raise `ulimit -n`, or lower LARDER_MAX_CONNECTIONS"
+        );
     }
 }
 

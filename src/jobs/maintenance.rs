@@ -209,7 +209,7 @@ impl Job for LifecycleRulesJob {
         match reconciled {
             Ok(Reconciled::Unchanged | Reconciled::Unsupported) => Ok(JobReport::default()),
             Ok(Reconciled::Written) => {
-                tracing::info!("lifecycle rules were not as they should be, and are now");
+                tracing::info!("lifecycle rules repaired");
                 Ok(JobReport { processed: 1 })
             }
             Err(LifecycleError::Unfit(unfit)) => {

@@ -103,7 +103,7 @@ impl RunJobs {
                 let done = work(item.clone());
                 async move {
                     let Err(error) = done.await else { return Ok(None) };
-                    tracing::warn!(run = %item.id, error = &error as &dyn std::error::Error, "work on a run failed, and is put off");
+                    tracing::warn!(run = %item.id, error = &error as &dyn std::error::Error, "cannot process a run; retrying later");
                     self.runs.postpone(queue, &item).await.map_err(kv::Error::unavailable)?;
                     Ok(Some(error))
                 }

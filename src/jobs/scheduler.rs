@@ -46,7 +46,7 @@ pub fn schedule(
                 biased;
                 ended = AssertUnwindSafe(in_background(job.run_once())).catch_unwind() => ended,
                 () = grace_is_over => {
-                    tracing::warn!(job = job.name(), "job did not end in time and was cut off");
+                    tracing::warn!(job = job.name(), "job did not finish in time and was cancelled");
                     break;
                 }
             };

@@ -98,7 +98,7 @@ enum SendOutcome {
 enum Failure {
     #[error(transparent)]
     HttpClient(#[from] HttpClientError),
-    #[error("the collector answers {0}")]
+    #[error("the collector responded {0}")]
     Status(StatusCode),
 }
 

@@ -272,18 +272,18 @@ impl IdleConnections {
 #[derive(Debug, thiserror::Error)]
 pub enum HttpClientError {
     /// Connecting failed; nothing was sent.
-    #[error("the other server cannot be reached")]
+    #[error("cannot reach the other server")]
     Unreachable(#[source] std::io::Error),
     /// Connecting timed out; nothing was sent.
-    #[error("the other server does not take connections")]
+    #[error("cannot connect to the other server: it does not accept connections")]
     NoConnection,
     /// No response came in time, or its body stalled.
-    #[error("the other server does not answer")]
+    #[error("the other server does not respond")]
     Silent,
     /// The request's own body broke off: the other server never had all of it.
-    #[error("the request broke off")]
+    #[error("the request body was aborted")]
     Request,
     /// The connection broke, or the response was no HTTP.
-    #[error("the exchange with the other server broke off")]
+    #[error("the connection to the other server was lost")]
     Broken(#[source] hyper::Error),
 }

@@ -32,10 +32,10 @@ impl TlsConfig {
         let system = rustls_native_certs::load_native_certs();
         roots.add_parsable_certificates(system.certs);
         for error in system.errors {
-            tracing::warn!(%error, "some of the certificates that this system trusts cannot be read");
+            tracing::warn!(%error, "cannot read some trusted certificates of this system");
         }
         if roots.is_empty() {
-            return Err("this system trusts no certificates, so that no HTTPS server can be believed".into());
+            return Err("cannot verify HTTPS servers: this system has no trusted certificates".into());
         }
         let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
             .with_safe_default_protocol_versions()?

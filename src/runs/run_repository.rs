@@ -408,13 +408,13 @@ pub type Result<T, E = RunsError> = std::result::Result<T, E>;
 #[derive(Debug, thiserror::Error)]
 pub enum RunsError {
     /// The run's document could not be read or written; a change may have taken effect.
-    #[error("runs could not be read or written")]
+    #[error("cannot read or write runs")]
     Document(#[from] JsonError),
     /// An operation on the run's store failed; a change may have taken effect.
-    #[error("the store of a run could not be read or written")]
+    #[error("cannot read or write the store of a run")]
     Store(#[from] kv::Error),
     /// Contention: too many concurrent changes of the run.
-    #[error("too many change the same run at once")]
+    #[error("too many concurrent changes of the same run")]
     Contended,
     /// The run does not exist.
     #[error("the run was not found")]

@@ -47,25 +47,25 @@ const ACCEPT_RETRY_DELAY: Duration = Duration::from_millis(100);
 #[derive(Debug, thiserror::Error)]
 pub enum BindError {
     /// Another socket is bound to the address.
-    #[error("the address {address} is in use: another program listens on it, perhaps another Larder")]
+    #[error("cannot listen on {address}: another program uses the address, perhaps another Larder")]
     InUse {
         /// The configured address.
         address: SocketAddr,
     },
     /// The system does not allow this user to listen there.
-    #[error("this user may not listen on {address}: ports below 1024 are often kept for the administrator")]
+    #[error("cannot listen on {address}: permission denied; ports below 1024 are often reserved")]
     Forbidden {
         /// The configured address.
         address: SocketAddr,
     },
     /// The machine has no such address.
-    #[error("this machine has no address {}", address.ip())]
+    #[error("cannot listen on {}: this machine has no such address", address.ip())]
     NoSuchAddress {
         /// The configured address.
         address: SocketAddr,
     },
     /// Any other failure.
-    #[error("{address} cannot be listened on")]
+    #[error("cannot listen on {address}")]
     Other {
         /// The configured address.
         address: SocketAddr,

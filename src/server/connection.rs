@@ -91,7 +91,7 @@ impl<H: Handler> Connections<H> {
         match is_tls {
             Ok(true) => {}
             Ok(false) => return send_response(stream, activity, PLAIN_HTTP).await,
-            Err(error) => return tracing::debug!(%error, "a client left before it said anything"),
+            Err(error) => return tracing::debug!(%error, "a client disconnected before it sent anything"),
         }
         let accepted = tokio::select! {
             accepted = tls.accept(stream) => accepted,
@@ -99,7 +99,7 @@ impl<H: Handler> Connections<H> {
         };
         match accepted {
             Ok(stream) => self.speak(Box::new(stream), activity, peer, drain).await,
-            Err(error) => tracing::debug!(%error, "no encryption was agreed on"),
+            Err(error) => tracing::debug!(%error, "TLS handshake failed"),
         }
     }
 
@@ -170,7 +170,7 @@ impl<H: Handler> Connections<H> {
 }
 
 fn log_timeout(timeout: TimeoutKind) {
-    tracing::debug!(reason = timeout.as_str(), "a client took too long");
+    tracing::debug!(reason = timeout.as_str(), "client timed out");
 }
 
 fn log_end(ended: hyper::Result<()>) {

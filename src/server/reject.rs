@@ -29,7 +29,7 @@ pub(super) async fn send_response(stream: TcpStream, activity: Arc<ConnectionAct
     tokio::select! {
         result = told => {
             if let Err(error) = result {
-                tracing::debug!(%error, "a refused client was gone");
+                tracing::debug!(%error, "a rejected client disconnected");
             }
         }
         _ = activity.expired() => {}

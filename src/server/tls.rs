@@ -49,7 +49,7 @@ pub enum TlsError {
     #[error("LARDER_TLS_CERT and LARDER_TLS_KEY must be set both, or neither")]
     Half,
     /// A file cannot be read.
-    #[error("{} of {setting} cannot be read", path.display())]
+    #[error("cannot read {} of {setting}", path.display())]
     Unreadable {
         /// The setting with its path.
         setting: &'static str,

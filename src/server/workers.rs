@@ -82,7 +82,7 @@ impl Workers {
             // The runtime that registered a socket wakes it.
             match stream.into_std().and_then(TcpStream::from_std) {
                 Ok(stream) => serve(stream).await,
-                Err(error) => tracing::warn!(%error, "a connection cannot be served"),
+                Err(error) => tracing::warn!(%error, "cannot serve a connection"),
             }
         };
         connections.spawn_on(served, &worker.runtime);

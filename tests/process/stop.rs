@@ -92,7 +92,7 @@ fn a_draining_gateway_serves_until_balancers_have_noticed() {
     assert!(idle.is_closed().expect("it is closed, not reset"));
     let ended = program.wait();
     assert_eq!(ended.status.code(), Some(0), "{}", ended.stderr);
-    assert!(ended.stderr.contains("not ready any more"), "{}", ended.stderr);
+    assert!(ended.stderr.contains("shutdown requested"), "{}", ended.stderr);
 }
 
 #[test]

@@ -22,7 +22,7 @@ pub(super) async fn with_retry<T>(
     for _ in 1..MAX_ATTEMPTS {
         match attempt().await {
             Err(error) if is_transient(&error) => {
-                tracing::warn!(%error, ?pause, "the object store failed, and is asked again");
+                tracing::warn!(%error, ?pause, "the object store failed, retrying");
                 clock.sleep(pause).await;
                 pause *= 2;
             }
