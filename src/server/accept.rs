@@ -47,7 +47,7 @@ const ACCEPT_RETRY_DELAY: Duration = Duration::from_millis(100);
 #[derive(Debug, thiserror::Error)]
 pub enum BindError {
     /// Another socket is bound to the address.
-    #[error("cannot listen on {address}: another program uses the address, perhaps another Larder")]
+    #[error("cannot listen on {address}: the address is in use by another program, perhaps another Larder")]
     InUse {
         /// The configured address.
         address: SocketAddr,

@@ -79,7 +79,7 @@ fn the_user_of_the_environment_is_there_from_the_start_on_with_the_token_set_las
     assert!(!logged.contains(FIRST) && !logged.contains(second.as_str()), "a token is in the log");
 
     let taken = refused(folder.path(), &[("LARDER_USER", "cook"), ("LARDER_USER_TOKEN", &own)]);
-    assert!(taken.stderr.contains("LARDER_USER_TOKEN") && taken.stderr.contains("in use"), "{}", taken.stderr);
+    assert!(taken.stderr.contains("LARDER_USER_TOKEN") && taken.stderr.contains("another user"), "{}", taken.stderr);
     assert!(!taken.stderr.contains(&own), "{}", taken.stderr);
 }
 
