@@ -160,7 +160,7 @@ fn mistakes_with_the_files_are_found_before_anything_is_served() {
     make_certificate(folder.path());
     for (certificate, key, said) in [
         ("cert.pem", "", "LARDER_TLS_CERT and LARDER_TLS_KEY must be set both"),
-        ("absent.pem", "key.pem", "absent.pem of LARDER_TLS_CERT cannot be read"),
+        ("absent.pem", "key.pem", "absent.pem of LARDER_TLS_CERT"),
         ("key.pem", "key.pem", "key.pem of LARDER_TLS_CERT has no certificate"),
         ("cert.pem", "cert.pem", "cert.pem of LARDER_TLS_KEY has no key"),
         ("cert.pem", "other.pem", "cannot be used with the key in other.pem"),

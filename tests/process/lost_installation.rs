@@ -186,5 +186,5 @@ async fn a_silent_object_store_does_not_hold_up_a_stop() {
     let ended = program.stop();
     assert!(began.elapsed() < SHORTEST_LIMIT, "{}", ended.stderr);
     assert_eq!(ended.status.code(), Some(1), "{}", ended.stderr);
-    assert!(ended.stderr.contains("the object store did not answer"), "{}", ended.stderr);
+    assert!(ended.stderr.contains("the object store does not respond"), "{}", ended.stderr);
 }
