@@ -14,7 +14,7 @@ use crate::{
     clock::Clock,
     kv::{RunId, StoreSnapshot},
     telemetry::{
-        CostLedger, CostOwner, Durations, Kind, Metrics, RequestFacts, Sample,
+        CostLedger, CostOwner, DurationHistogram, MetricKind, Metrics, RequestFacts, Sample,
         request_context::{self, RequestContext},
         trace::{Seen, TRACEPARENT, Tracer, Value},
     },
@@ -104,7 +104,7 @@ const OPERATIONS: usize = Operation::NAMES.len();
 #[derive(Debug)]
 pub struct RequestMetrics {
     counted: Arc<[OperationCounts; OPERATIONS]>,
-    durations: [Durations; OPERATIONS],
+    durations: [DurationHistogram; OPERATIONS],
 }
 
 /// Requests of one operation, by status.
@@ -120,9 +120,10 @@ impl RequestMetrics {
         let counted: Arc<[OperationCounts; OPERATIONS]> = Arc::new(std::array::from_fn(|_| OperationCounts::default()));
         let shown = Arc::clone(&counted);
         let help = "Total number of API requests, by operation and status.";
-        metrics.watch("larder_requests_total", help, Kind::Counter, move || samples(&shown));
+        metrics.register("larder_requests_total", help, MetricKind::Counter, move || samples(&shown));
         let help = "Time from the head of a request to the first byte of its response in seconds, by operation.";
-        let durations = metrics.durations("larder_request_duration_seconds", help, "operation", Operation::NAMES);
+        let durations =
+            metrics.register_histograms("larder_request_duration_seconds", help, "operation", Operation::NAMES);
         Self { counted, durations }
     }
 
@@ -142,7 +143,7 @@ fn samples(counted: &[OperationCounts; OPERATIONS]) -> Vec<Sample> {
         let all = known.chain([("other".to_owned(), &meter.other)]);
         let counts = all.map(|(status, count)| (status, count.load(Ordering::Relaxed))).filter(|(_, count)| *count > 0);
         let sample = |(status, count): (String, u64)| {
-            Sample::labelled([("operation", name), ("status", status.as_str())], count)
+            Sample::with_labels([("operation", name), ("status", status.as_str())], count)
         };
         counts.map(sample).collect::<Vec<_>>()
     };

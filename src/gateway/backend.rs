@@ -12,11 +12,11 @@ use crate::{
     kv::{self, ClockRecords},
     storage::{
         MemoryBudget, ObjectStore,
-        embedded::{EmbeddedOptions, EmbeddedStore, show_folder},
+        embedded::{EmbeddedOptions, EmbeddedStore, register_folder_metrics},
         metrics_layer::Measured,
         read_cache::{CachedOptions, CachedStore},
     },
-    telemetry::{CostLedger, Kind, Metrics, Sample},
+    telemetry::{CostLedger, MetricKind, Metrics, Sample},
 };
 
 use super::{
@@ -62,9 +62,10 @@ impl Backend {
         let (options, of_engine) = (EmbeddedOptions::new(&config.data), Arc::clone(clock));
         let opened = spawn_blocking(move || EmbeddedStore::open(&options, of_engine)).await;
         let engine = Arc::new(opened.map_err(|_| StartError::EngineFailed)??);
-        show_folder(&config.data, metrics);
-        let objects: Arc<dyn ObjectStore> =
-            Arc::new(Measured::shown_by(Arc::clone(&engine), Arc::clone(clock), metrics).charging(Arc::clone(ledger)));
+        register_folder_metrics(&config.data, metrics);
+        let objects: Arc<dyn ObjectStore> = Arc::new(
+            Measured::with_metrics(Arc::clone(&engine), Arc::clone(clock), metrics).charging(Arc::clone(ledger)),
+        );
         Ok(Self { backend_kind: BackendKind::Embedded(engine), objects, access: BackendAccess::Exclusive })
     }
 
@@ -87,7 +88,7 @@ impl Backend {
         let bucket = Arc::new(opened?);
         let findings = bucket.probe(random.as_ref()).await.map_err(StartError::Probe)?;
         let access = if findings.conditional_writes { BackendAccess::SharedCas } else { BackendAccess::SharedNoCas };
-        let objects: Arc<dyn ObjectStore> = Arc::new(Measured::shown_by(Arc::clone(&bucket), clock, metrics));
+        let objects: Arc<dyn ObjectStore> = Arc::new(Measured::with_metrics(Arc::clone(&bucket), clock, metrics));
         Ok(Self { backend_kind: BackendKind::S3(bucket), objects, access })
     }
 
@@ -196,14 +197,15 @@ impl RecordCache {
 fn register_cache_metrics(cached: &Arc<CachedStore>, metrics: &Metrics) {
     let uses = cached.uses().clone();
     let help = "Total number of lookups in the record cache, by outcome: hit, joined (to a concurrent read) or miss.";
-    metrics.watch("larder_record_cache_lookups_total", help, Kind::Counter, move || {
+    metrics.register("larder_record_cache_lookups_total", help, MetricKind::Counter, move || {
         [("hit", uses.hits()), ("joined", uses.joined()), ("miss", uses.misses())]
-            .map(|(outcome, count)| Sample::labelled([("outcome", outcome)], count))
+            .map(|(outcome, count)| Sample::with_labels([("outcome", outcome)], count))
             .into()
     });
     let cached = Arc::clone(cached);
     let help = "Current size of the record cache in bytes.";
-    metrics.watch("larder_record_cache_bytes", help, Kind::Gauge, move || vec![Sample::plain(cached.held_bytes())]);
+    metrics
+        .register("larder_record_cache_bytes", help, MetricKind::Gauge, move || vec![Sample::new(cached.held_bytes())]);
 }
 
 /// Returns the clock record in `objects` by `clock`, on a machine whose own clock is `machine`. Shows in `metrics`
@@ -224,19 +226,19 @@ pub(super) async fn open_clock_records(
 fn register_clock_metrics(guard: &Arc<ClockGuard>, metrics: &Metrics) {
     let suspended = Arc::clone(guard);
     let help = "1 while time-based deletions are suspended because the wall clock is in doubt, else 0.";
-    metrics.watch("larder_deletion_suspended", help, Kind::Gauge, move || {
-        vec![Sample::plain(u64::from(suspended.suspension().is_some()))]
+    metrics.register("larder_deletion_suspended", help, MetricKind::Gauge, move || {
+        vec![Sample::new(u64::from(suspended.suspension().is_some()))]
     });
     let since = Arc::clone(guard);
     let help = "Unix time since which time-based deletions are suspended in seconds; 0 while they are not.";
-    metrics.watch("larder_deletion_suspended_since_timestamp_seconds", help, Kind::Gauge, move || {
+    metrics.register("larder_deletion_suspended_since_timestamp_seconds", help, MetricKind::Gauge, move || {
         let seconds = |millis: i64| u64::try_from(millis / 1000).unwrap_or_default();
-        vec![Sample::plain(since.suspension().map_or(0, |held| seconds(held.since.as_millis())))]
+        vec![Sample::new(since.suspension().map_or(0, |held| seconds(held.since.as_millis())))]
     });
     let uptime = Arc::clone(guard);
     let help = "Total running time of the installation in seconds, over all processes.";
-    metrics.watch("larder_installation_uptime_seconds_total", help, Kind::Counter, move || {
-        vec![Sample::plain(uptime.uptime().as_secs())]
+    metrics.register("larder_installation_uptime_seconds_total", help, MetricKind::Counter, move || {
+        vec![Sample::new(uptime.uptime().as_secs())]
     });
 }
 

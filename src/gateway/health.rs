@@ -20,7 +20,7 @@ use crate::{
     kv::{self, CheckError, Installation},
     server::DrainSignal,
     storage::{ObjectStore, embedded::FolderLost},
-    telemetry::{Kind, Metrics, Sample},
+    telemetry::{MetricKind, Metrics, Sample},
 };
 
 /// Time for which a finding about the backend is fresh: frequent probes of an idle gateway must not all call it.
@@ -245,7 +245,7 @@ impl Job for ReadinessCheck {
 pub(super) fn register_metrics(health: &Arc<Health>, metrics: &Metrics) {
     let health = Arc::clone(health);
     let help = "1 while the gateway is ready to serve, else 0; checked every ten seconds.";
-    metrics.watch("larder_ready", help, Kind::Gauge, move || vec![Sample::plain(u64::from(health.is_ready()))]);
+    metrics.register("larder_ready", help, MetricKind::Gauge, move || vec![Sample::new(u64::from(health.is_ready()))]);
 }
 
 #[cfg(test)]

@@ -12,7 +12,7 @@ use crate::{
     kv::{Catalog, Usage},
     outbound::HttpClient,
     server::{Server, Tls},
-    telemetry::{Kind, Metrics, Sample, trace::Tracer},
+    telemetry::{MetricKind, Metrics, Sample, trace::Tracer},
 };
 
 use super::{
@@ -47,43 +47,47 @@ pub(super) fn register_metrics(
 ) {
     health::register_metrics(health, metrics);
     let help = "Unix time of the earliest expiry in the certificate chain of this gateway in seconds.";
-    metrics.watch("larder_tls_certificate_expiry_timestamp_seconds", help, Kind::Gauge, move || {
+    metrics.register("larder_tls_certificate_expiry_timestamp_seconds", help, MetricKind::Gauge, move || {
         let validity = tls.as_ref().and_then(|tls| tls.validity());
         let seconds = validity.map(|validity| u64::try_from(validity.until.as_millis() / 1000).unwrap_or_default());
-        seconds.map(Sample::plain).into_iter().collect()
+        seconds.map(Sample::new).into_iter().collect()
     });
     let version = env!("CARGO_PKG_VERSION");
     let help = "Version of this gateway; always 1.";
-    metrics.watch("larder_build_info", help, Kind::Gauge, move || vec![Sample::labelled([("version", version)], 1)]);
+    metrics.register("larder_build_info", help, MetricKind::Gauge, move || {
+        vec![Sample::with_labels([("version", version)], 1)]
+    });
     let open = server.open_connections();
     let help = "Current number of open client connections.";
-    metrics.watch("larder_connections", help, Kind::Gauge, move || {
-        vec![Sample::plain(open.load(Ordering::Relaxed) as u64)]
+    metrics.register("larder_connections", help, MetricKind::Gauge, move || {
+        vec![Sample::new(open.load(Ordering::Relaxed) as u64)]
     });
     let expired = Arc::clone(catalog.expired_stores());
     let help = "Total number of expired stores whose deletion started on this gateway.";
-    metrics.watch("larder_stores_expired_total", help, Kind::Counter, move || {
-        vec![Sample::plain(expired.load(Ordering::Relaxed))]
+    metrics.register("larder_stores_expired_total", help, MetricKind::Counter, move || {
+        vec![Sample::new(expired.load(Ordering::Relaxed))]
     });
     let failures = Arc::clone(catalog.failures());
     let help = "Current number of stores with a due item that fails on this gateway.";
-    metrics.watch("larder_due_items_failing", help, Kind::Gauge, move || vec![Sample::plain(failures.count() as u64)]);
+    metrics.register("larder_due_items_failing", help, MetricKind::Gauge, move || {
+        vec![Sample::new(failures.count() as u64)]
+    });
     let (failures, clock) = (Arc::clone(catalog.failures()), Arc::clone(clock));
     let help = "Time since the oldest failing due item became due in seconds.";
-    metrics.watch("larder_due_items_oldest_failing_age_seconds", help, Kind::Gauge, move || {
-        vec![Sample::plain(failures.oldest_age(clock.now()).as_secs())]
+    metrics.register("larder_due_items_oldest_failing_age_seconds", help, MetricKind::Gauge, move || {
+        vec![Sample::new(failures.oldest_age(clock.now()).as_secs())]
     });
     for (name, help, of) in TOTALS {
         let totals = Arc::clone(catalog.totals());
-        metrics.watch(name, help, Kind::Gauge, move || {
-            totals.latest().map(|totals| Sample::plain(of(&totals))).into_iter().collect()
+        metrics.register(name, help, MetricKind::Gauge, move || {
+            totals.latest().map(|totals| Sample::new(of(&totals))).into_iter().collect()
         });
     }
     let uses = catalog.cache_counters().clone();
     let help = "Total number of lookups in the store cache, by outcome: hit or miss.";
-    metrics.watch("larder_store_cache_lookups_total", help, Kind::Counter, move || {
+    metrics.register("larder_store_cache_lookups_total", help, MetricKind::Counter, move || {
         [("hit", uses.hits()), ("miss", uses.misses())]
-            .map(|(outcome, count)| Sample::labelled([("outcome", outcome)], count))
+            .map(|(outcome, count)| Sample::with_labels([("outcome", outcome)], count))
             .into()
     });
 }
@@ -111,7 +115,7 @@ impl Tracing {
         random.fill(&mut seed);
         let seed = u64::from_le_bytes(seed);
         let tracer = Arc::new(Tracer::new(options.ratio, seed));
-        tracer.show(metrics);
+        tracer.register_metrics(metrics);
         let Some(address) = &options.collector else { return Ok(Self::default()) };
         let collector = HttpClient::otlp(address.server().clone(), &config.proxies, Arc::clone(clock));
         let collector = collector.map_err(StartError::Collector)?;

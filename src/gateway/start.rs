@@ -17,7 +17,7 @@ use crate::{
     runs::{RunOptions, RunRepository},
     server::{DrainSignal, Drained, Server, Tls, Workers, raise_file_limit},
     storage::{MemoryBudget, ObjectStore},
-    telemetry::{CostLedger, Metrics, show_panics},
+    telemetry::{CostLedger, Metrics, register_panic_metrics},
 };
 
 use super::{
@@ -220,11 +220,11 @@ fn jobs(
 
 /// Returns the metrics, the cost ledger, and the memory budget of clients.
 fn metrics_and_budget(config: &Config, machine: &Arc<dyn Clock>) -> (Metrics, Arc<CostLedger>, Arc<MemoryBudget>) {
-    let (metrics, ledger) = (Metrics::of_process(), Arc::<CostLedger>::default());
-    ledger.show(&metrics);
-    show_panics(&metrics);
+    let (metrics, ledger) = (Metrics::with_process_metrics(), Arc::<CostLedger>::default());
+    ledger.register_metrics(&metrics);
+    register_panic_metrics(&metrics);
     let memory = Arc::new(MemoryBudget::new(config.request_memory_bytes, Arc::clone(machine)));
-    memory.show(&metrics);
+    memory.register_metrics(&metrics);
     (metrics, ledger, memory)
 }
 

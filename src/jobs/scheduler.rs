@@ -16,7 +16,7 @@ use crate::{
     clock::Clock,
     kv,
     storage::in_background,
-    telemetry::{Kind, Metrics, Sample},
+    telemetry::{MetricKind, Metrics, Sample},
 };
 
 /// Time that a running job has to finish after the stop. A longer one waits for an object store that does not
@@ -111,15 +111,15 @@ impl JobMetrics {
         let meter = Self::default();
         let (runs, items) = (meter.clone(), meter.clone());
         let help = "Total number of runs of background jobs, by task and outcome.";
-        metrics.watch("larder_job_runs_total", help, Kind::Counter, move || {
+        metrics.register("larder_job_runs_total", help, MetricKind::Counter, move || {
             runs.samples(|job, counts| {
-                let of = |outcome, count| Sample::labelled([(LABEL, job), ("outcome", outcome)], count);
+                let of = |outcome, count| Sample::with_labels([(LABEL, job), ("outcome", outcome)], count);
                 vec![of("succeeded", counts.succeeded), of("failed", counts.failed), of("panicked", counts.panicked)]
             })
         });
         let help = "Total number of items that background jobs processed, by task.";
-        metrics.watch("larder_job_items_total", help, Kind::Counter, move || {
-            items.samples(|job, counts| vec![Sample::labelled([(LABEL, job)], counts.processed)])
+        metrics.register("larder_job_items_total", help, MetricKind::Counter, move || {
+            items.samples(|job, counts| vec![Sample::with_labels([(LABEL, job)], counts.processed)])
         });
         meter
     }

@@ -16,7 +16,7 @@ use futures_util::StreamExt;
 use larder_runtime::{
     clock::Clock,
     telemetry::{
-        CostLedger, Costs, Durations, Kind, Metrics, Sample, charge, request_context,
+        CostLedger, Costs, DurationHistogram, MetricKind, Metrics, Sample, charge, request_context,
         trace::{Seen, Value},
     },
 };
@@ -107,7 +107,7 @@ struct CallMeter {
 #[derive(Debug)]
 struct Timing {
     clock: Arc<dyn Clock>,
-    durations: [Durations; Operation::ALL.len()],
+    durations: [DurationHistogram; Operation::ALL.len()],
 }
 
 impl Meter {
@@ -128,7 +128,7 @@ impl Meter {
         let of_operation = |operation: Operation| {
             let Calls { begun: _, succeeded, negative, failed } = counts.of(operation);
             [("succeeded", succeeded), ("negative", negative), ("failed", failed)].map(|(outcome, count)| {
-                Sample::labelled([("operation", operation.name()), ("outcome", outcome)], count)
+                Sample::with_labels([("operation", operation.name()), ("outcome", outcome)], count)
             })
         };
         Operation::ALL.into_iter().flat_map(of_operation).collect()
@@ -137,7 +137,7 @@ impl Meter {
     fn byte_samples(&self) -> Vec<Sample> {
         let Counts { bytes_in, bytes_out, .. } = self.counts();
         [("sent", bytes_in), ("received", bytes_out)]
-            .map(|(direction, bytes)| Sample::labelled([("direction", direction)], bytes))
+            .map(|(direction, bytes)| Sample::with_labels([("direction", direction)], bytes))
             .into()
     }
 }
@@ -148,17 +148,18 @@ impl<S: ObjectStore + ?Sized> Measured<S> {
         Self { inner, meter: Arc::default(), timing: None, ledger: None }
     }
 
-    /// Counts the calls of `inner` and measures their latencies, shown by `metrics`.
-    pub fn shown_by(inner: Arc<S>, clock: Arc<dyn Clock>, metrics: &Metrics) -> Self {
+    /// Counts the calls of `inner` and measures their latencies, and registers both in `metrics`.
+    pub fn with_metrics(inner: Arc<S>, clock: Arc<dyn Clock>, metrics: &Metrics) -> Self {
         let meter: Arc<Meter> = Arc::default();
         let (calls, bytes) = (Arc::clone(&meter), Arc::clone(&meter));
         let help = "Total number of requests to the object store, by operation and outcome (negative: the response was 404, 412 or 416).";
-        metrics.watch("larder_object_store_requests_total", help, Kind::Counter, move || calls.call_samples());
+        metrics.register("larder_object_store_requests_total", help, MetricKind::Counter, move || calls.call_samples());
         let help = "Total bytes of bodies sent to and received from the object store.";
-        metrics.watch("larder_object_store_bytes_total", help, Kind::Counter, move || bytes.byte_samples());
+        metrics.register("larder_object_store_bytes_total", help, MetricKind::Counter, move || bytes.byte_samples());
         let help = "Time until the object store responded in seconds, by operation; excludes reading the body.";
         let names = Operation::ALL.map(Operation::name);
-        let durations = metrics.durations("larder_object_store_request_duration_seconds", help, "operation", names);
+        let durations =
+            metrics.register_histograms("larder_object_store_request_duration_seconds", help, "operation", names);
         Self { inner, meter, timing: Some(Timing { clock, durations }), ledger: None }
     }
 

@@ -22,7 +22,7 @@ use tokio::sync::Semaphore;
 
 use crate::{
     clock::Clock,
-    telemetry::{Kind, Metrics, Sample},
+    telemetry::{MetricKind, Metrics, Sample},
 };
 
 /// Maximum length of a body that is counted: as much as arrives with the head, or right behind it.
@@ -90,8 +90,8 @@ impl ConcurrencyLimit {
         let rejected = Arc::new(AtomicU64::new(0));
         let shown = Arc::clone(&rejected);
         let help = "Total number of requests rejected by the concurrency limit (LARDER_MAX_REQUESTS).";
-        metrics.watch("larder_requests_rejected_total", help, Kind::Counter, move || {
-            vec![Sample::plain(shown.load(Ordering::Relaxed))]
+        metrics.register("larder_requests_rejected_total", help, MetricKind::Counter, move || {
+            vec![Sample::new(shown.load(Ordering::Relaxed))]
         });
         Self::with_counter(limit, clock, rejected)
     }

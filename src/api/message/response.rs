@@ -17,7 +17,7 @@ use serde::Serialize;
 
 use crate::{
     storage::{BodyError, ByteStream},
-    telemetry::{Kind, Metrics, Sample},
+    telemetry::{MetricKind, Metrics, Sample},
 };
 
 /// Number of bytes read before a response begins whose body may be invalid.
@@ -176,9 +176,9 @@ impl InFlightBodies {
         let in_flight = Self { up: Arc::default(), down: Arc::default() };
         let shown = [("upload", Arc::clone(&in_flight.up)), ("download", Arc::clone(&in_flight.down))];
         let help = "Current number of streamed bodies, by direction: upload or download. Bodies held in memory are not counted.";
-        metrics.watch("larder_inflight_bodies", help, Kind::Gauge, move || {
+        metrics.register("larder_inflight_bodies", help, MetricKind::Gauge, move || {
             let sample = |(way, count): &(&str, Arc<AtomicU64>)| {
-                Sample::labelled([("direction", way)], count.load(Ordering::Relaxed))
+                Sample::with_labels([("direction", way)], count.load(Ordering::Relaxed))
             };
             shown.iter().map(sample).collect()
         });

@@ -11,7 +11,7 @@ use rustix::fs::statvfs;
 
 use larder_runtime::{
     clock::Timestamp,
-    telemetry::{Kind, Metrics, Sample},
+    telemetry::{MetricKind, Metrics, Sample},
 };
 
 use super::{
@@ -71,23 +71,23 @@ impl FolderStanding {
 const MAX_NOTE_BYTES: u64 = 64;
 
 /// Registers metrics of the disk and the last backup of the folder at `root`.
-pub fn show(root: &Path, metrics: &Metrics) {
+pub fn register_folder_metrics(root: &Path, metrics: &Metrics) {
     let disk = |root: &Path| rustix::fs::statvfs(root).ok();
     let paths = Paths::new(root);
     let help = "Current free space on the disk of the data folder in bytes.";
     let of = paths.clone();
-    metrics.watch("larder_disk_free_bytes", help, Kind::Gauge, move || {
-        disk(of.root()).map(|disk| Sample::plain(disk.f_bavail.saturating_mul(disk.f_frsize))).into_iter().collect()
+    metrics.register("larder_disk_free_bytes", help, MetricKind::Gauge, move || {
+        disk(of.root()).map(|disk| Sample::new(disk.f_bavail.saturating_mul(disk.f_frsize))).into_iter().collect()
     });
     let help = "Size of the disk of the data folder in bytes.";
     let of = paths.clone();
-    metrics.watch("larder_disk_size_bytes", help, Kind::Gauge, move || {
-        disk(of.root()).map(|disk| Sample::plain(disk.f_blocks.saturating_mul(disk.f_frsize))).into_iter().collect()
+    metrics.register("larder_disk_size_bytes", help, MetricKind::Gauge, move || {
+        disk(of.root()).map(|disk| Sample::new(disk.f_blocks.saturating_mul(disk.f_frsize))).into_iter().collect()
     });
     let help = "Unix time of the last `larder backup` of the data folder in seconds; 0 if there was none.";
-    metrics.watch("larder_last_backup_timestamp_seconds", help, Kind::Gauge, move || {
+    metrics.register("larder_last_backup_timestamp_seconds", help, MetricKind::Gauge, move || {
         let taken_at = last_backup(&paths).map_or(0, Timestamp::as_millis);
-        vec![Sample::plain(u64::try_from(taken_at / 1000).unwrap_or_default())]
+        vec![Sample::new(u64::try_from(taken_at / 1000).unwrap_or_default())]
     });
 }
 
@@ -125,7 +125,7 @@ mod tests {
     fn the_room_on_the_disk_and_the_last_backup_are_shown() {
         let folder = tempfile::tempdir().expect("a folder");
         let metrics = Metrics::default();
-        show(folder.path(), &metrics);
+        register_folder_metrics(folder.path(), &metrics);
         let value = |name: &str| -> f64 {
             let text = metrics.render();
             let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));

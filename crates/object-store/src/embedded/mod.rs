@@ -36,7 +36,7 @@ mod write_batcher;
 
 pub use backup::{BackupError, Manifest, back_up, dated_name, remove_old, restore};
 pub use folder::FolderLost;
-pub use folder_status::{FolderStanding, show as show_folder};
+pub use folder_status::{FolderStanding, register_folder_metrics};
 pub use integrity_check::{Inspection, inspect};
 pub use io_error::OpenError;
 pub use store::{EmbeddedOptions, EmbeddedStore, INLINE_LIMIT};

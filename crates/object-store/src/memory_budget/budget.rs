@@ -12,7 +12,7 @@ use tokio::sync::oneshot;
 
 use larder_runtime::{
     clock::{Clock, SystemClock},
-    telemetry::{Kind, Metrics, Sample, request_context::ClientIdentity},
+    telemetry::{MetricKind, Metrics, Sample, request_context::ClientIdentity},
 };
 
 /// Bytes that every lease has for free, so that small bodies never wait. They count as memory of the connection.
@@ -78,18 +78,20 @@ impl MemoryBudget {
     }
 
     /// Registers metrics of the memory held, the limit, and the number of refused requests.
-    pub fn show(&self, metrics: &Metrics) {
+    pub fn register_metrics(&self, metrics: &Metrics) {
         let (bytes, limit) = (Arc::clone(&self.held), self.limit);
         let help = "Current memory held on behalf of clients in bytes.";
-        metrics
-            .watch("larder_request_memory_bytes", help, Kind::Gauge, move || vec![Sample::plain(bytes.load(Relaxed))]);
+        metrics.register("larder_request_memory_bytes", help, MetricKind::Gauge, move || {
+            vec![Sample::new(bytes.load(Relaxed))]
+        });
         let help = "Limit of the memory held on behalf of clients in bytes (LARDER_REQUEST_MEMORY).";
-        metrics.watch("larder_request_memory_limit_bytes", help, Kind::Gauge, move || vec![Sample::plain(limit)]);
+        metrics
+            .register("larder_request_memory_limit_bytes", help, MetricKind::Gauge, move || vec![Sample::new(limit)]);
         let counts = [("exhausted", Arc::clone(&self.refused)), ("slow_client", Arc::clone(&self.ended))];
         let help = "Total number of requests rejected for lack of request memory, by reason: exhausted or slow_client.";
-        metrics.watch("larder_request_memory_rejections_total", help, Kind::Counter, move || {
+        metrics.register("larder_request_memory_rejections_total", help, MetricKind::Counter, move || {
             let sample = |(reason, count): &(&'static str, Arc<AtomicU64>)| {
-                Sample::labelled([("reason", *reason)], count.load(Relaxed))
+                Sample::with_labels([("reason", *reason)], count.load(Relaxed))
             };
             counts.iter().map(sample).collect()
         });

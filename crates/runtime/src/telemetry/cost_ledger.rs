@@ -11,7 +11,7 @@ use std::{
 use foldhash::quality::RandomState;
 
 use super::costs::{CallClass, Costs};
-use super::metrics::{Kind, Metrics, Sample};
+use super::metrics::{MetricKind, Metrics, Sample};
 
 /// Maximum length of an owner's name in bytes.
 const OWNER_BYTES: usize = 17;
@@ -131,14 +131,14 @@ impl LruTotals {
 }
 
 impl CostLedger {
-    /// Shows the number of calls in `metrics`.
-    pub fn show(self: &Arc<Self>, metrics: &Metrics) {
+    /// Registers the number of billed calls.
+    pub fn register_metrics(self: &Arc<Self>, metrics: &Metrics) {
         let ledger = Arc::clone(self);
         let help = "Calls of the object store as it bills them, repetitions and parts among them, by class: a (writes and lists), \
                     b (reads), free (deletes).";
-        metrics.watch("larder_billed_calls_total", help, Kind::Counter, move || {
+        metrics.register("larder_billed_calls_total", help, MetricKind::Counter, move || {
             let all = ledger.totals().all;
-            CallClass::NAMES.map(|(class, name)| Sample::labelled([("class", name)], all.calls(class))).into()
+            CallClass::NAMES.map(|(class, name)| Sample::with_labels([("class", name)], all.calls(class))).into()
         });
     }
 

@@ -22,7 +22,7 @@ use tracing_subscriber::{
 };
 
 use super::{
-    metrics::{Kind, Metrics, Sample},
+    metrics::{MetricKind, Metrics, Sample},
     request_context,
 };
 
@@ -178,7 +178,7 @@ pub fn start(options: &TelemetryOptions, wanted: Colours) -> Result<Log, StartEr
         LogFormat::Json => registry.with(lines.json().flatten_event(true).map_event_format(Named::json)).try_init(),
     };
     started.map_err(|_| StartError::Twice)?;
-    log_and_count();
+    install_panic_hook();
     Ok(Log(handle))
 }
 
@@ -239,22 +239,24 @@ where
 }
 
 /// Panics since the start of the process.
-static COUNT: AtomicU64 = AtomicU64::new(0);
+static PANICS: AtomicU64 = AtomicU64::new(0);
 
 /// Installs a hook that logs every panic with its location, and counts it.
-pub(super) fn log_and_count() {
+pub(super) fn install_panic_hook() {
     panic::set_hook(Box::new(|panic| {
-        COUNT.fetch_add(1, Ordering::Relaxed);
+        PANICS.fetch_add(1, Ordering::Relaxed);
         let message = panic.payload_as_str().unwrap_or("no message");
         let place = panic.location().map(ToString::to_string).unwrap_or_default();
         tracing::error!(place, "panic: {message}");
     }));
 }
 
-/// Shows the number of panics in `metrics`.
-pub fn show(metrics: &Metrics) {
+/// Registers the number of panics.
+pub fn register_panic_metrics(metrics: &Metrics) {
     let help = "Total number of panics of requests, jobs and other tasks.";
-    metrics.watch("larder_panics_total", help, Kind::Counter, || vec![Sample::plain(COUNT.load(Ordering::Relaxed))]);
+    metrics.register("larder_panics_total", help, MetricKind::Counter, || {
+        vec![Sample::new(PANICS.load(Ordering::Relaxed))]
+    });
 }
 
 #[cfg(test)]
@@ -361,14 +363,14 @@ mod tests {
 
     #[test]
     fn a_panic_is_counted() {
-        let count = || COUNT.load(Ordering::Relaxed);
-        log_and_count();
+        let count = || PANICS.load(Ordering::Relaxed);
+        install_panic_hook();
         let before = count();
         assert!(panic::catch_unwind(|| panic!("on purpose")).is_err());
         let _ = panic::take_hook();
         assert!(count() > before);
         let metrics = Metrics::default();
-        show(&metrics);
+        register_panic_metrics(&metrics);
         assert!(metrics.render().contains("larder_panics_total"));
     }
 }

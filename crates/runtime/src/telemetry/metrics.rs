@@ -1,7 +1,6 @@
 //! Metrics in the Prometheus format.
 //!
-//! Each module keeps its own counters and registers here how to read them; this module keeps only histograms of
-//! durations. No label takes its values from outside, so the number of series does not depend on the number of
+//! Each module holds its own counters and registers a reader for them. This module holds only histograms of durations. No label takes its values from outside, so the number of series does not depend on the number of
 //! stores, users or keys.
 
 use std::{fmt, time::Duration};
@@ -13,7 +12,8 @@ use prometheus::{
 };
 
 /// Upper bounds of the duration buckets in seconds: from a cached response to the timeouts of clients.
-const BUCKETS: [f64; 14] = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 60.0];
+const DURATION_BUCKETS: [f64; 14] =
+    [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 60.0];
 
 /// The registry of all metrics.
 #[derive(Debug, Clone, Default)]
@@ -23,7 +23,7 @@ pub struct Metrics {
 
 /// Type of a metric.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
+pub enum MetricKind {
     /// Monotonically increasing until the process ends.
     Counter,
     /// Goes up and down.
@@ -39,12 +39,12 @@ pub struct Sample {
 
 impl Sample {
     /// Returns a value without labels.
-    pub fn plain(value: u64) -> Self {
-        Self::labelled([], value)
+    pub fn new(value: u64) -> Self {
+        Self::with_labels([], value)
     }
 
     /// Returns a value with labels.
-    pub fn labelled<const N: usize>(labels: [(&'static str, &str); N], value: u64) -> Self {
+    pub fn with_labels<const N: usize>(labels: [(&'static str, &str); N], value: u64) -> Self {
         #[expect(clippy::cast_precision_loss, reason = "Prometheus knows no other numbers")]
         let value = value as f64;
         Self { labels: labels.map(|(name, value)| (name, value.to_owned())).into(), value }
@@ -53,9 +53,9 @@ impl Sample {
 
 /// A histogram of durations.
 #[derive(Debug, Clone)]
-pub struct Durations(Histogram);
+pub struct DurationHistogram(Histogram);
 
-impl Durations {
+impl DurationHistogram {
     /// Records a duration.
     pub fn observe(&self, duration: Duration) {
         self.0.observe(duration.as_secs_f64());
@@ -63,11 +63,11 @@ impl Durations {
 }
 
 impl Metrics {
-    /// Returns a registry with the process metrics of the system only: memory, CPU time and open files.
-    pub fn of_process() -> Self {
+    /// Returns a registry with the metrics of the process: memory, CPU time and open files.
+    pub fn with_process_metrics() -> Self {
         let metrics = Self::default();
         #[cfg(target_os = "linux")]
-        metrics.register(prometheus::process_collector::ProcessCollector::for_self());
+        metrics.register_collector(prometheus::process_collector::ProcessCollector::for_self());
         metrics
     }
 
@@ -75,37 +75,37 @@ impl Metrics {
     ///
     /// # Panics
     /// Panics if the name is taken or invalid.
-    pub fn watch(
+    pub fn register(
         &self,
         name: &'static str,
         help: &'static str,
-        kind: Kind,
+        kind: MetricKind,
         read: impl Fn() -> Vec<Sample> + Send + Sync + 'static,
     ) {
         let desc = Desc::new(name.to_owned(), help.to_owned(), Vec::new(), std::collections::HashMap::new());
         let desc = desc.expect("names and help texts are written here");
-        self.register(Watched { desc, name, help, kind, read: Box::new(read) });
+        self.register_collector(RegisteredMetric { desc, name, help, kind, read: Box::new(read) });
     }
 
     /// Registers a histogram for each value of its label, in order.
     ///
     /// # Panics
     /// Panics if the name is taken or invalid.
-    pub fn durations<const N: usize>(
+    pub fn register_histograms<const N: usize>(
         &self,
         name: &'static str,
         help: &'static str,
         label: &'static str,
         values: [&'static str; N],
-    ) -> [Durations; N] {
-        let options = HistogramOpts::new(name, help).buckets(BUCKETS.to_vec());
+    ) -> [DurationHistogram; N] {
+        let options = HistogramOpts::new(name, help).buckets(DURATION_BUCKETS.to_vec());
         let all = HistogramVec::new(options, &[label]).expect("names and help texts are written here");
-        let durations = values.map(|value| Durations(all.with_label_values(&[value])));
-        self.register(all);
-        durations
+        let histograms = values.map(|value| DurationHistogram(all.with_label_values(&[value])));
+        self.register_collector(all);
+        histograms
     }
 
-    fn register(&self, collector: impl Collector + 'static) {
+    fn register_collector(&self, collector: impl Collector + 'static) {
         self.registry.register(Box::new(collector)).expect("no two metrics have one name");
     }
 
@@ -122,22 +122,22 @@ impl Metrics {
 /// Reader of a metric.
 type Read = Box<dyn Fn() -> Vec<Sample> + Send + Sync>;
 
-/// A metric whose values another module keeps.
-struct Watched {
+/// A metric whose values another module holds.
+struct RegisteredMetric {
     desc: Desc,
     name: &'static str,
     help: &'static str,
-    kind: Kind,
+    kind: MetricKind,
     read: Read,
 }
 
-impl fmt::Debug for Watched {
+impl fmt::Debug for RegisteredMetric {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Watched").field("name", &self.name).finish_non_exhaustive()
+        f.debug_struct("RegisteredMetric").field("name", &self.name).finish_non_exhaustive()
     }
 }
 
-impl Collector for Watched {
+impl Collector for RegisteredMetric {
     fn desc(&self) -> Vec<&Desc> {
         vec![&self.desc]
     }
@@ -151,15 +151,15 @@ impl Collector for Watched {
         family.set_name(self.name.to_owned());
         family.set_help(self.help.to_owned());
         family.set_field_type(match self.kind {
-            Kind::Counter => MetricType::COUNTER,
-            Kind::Gauge => MetricType::GAUGE,
+            MetricKind::Counter => MetricType::COUNTER,
+            MetricKind::Gauge => MetricType::GAUGE,
         });
         family.set_metric(samples.into_iter().map(|sample| metric(self.kind, sample)).collect());
         vec![family]
     }
 }
 
-fn metric(kind: Kind, Sample { labels, value }: Sample) -> Metric {
+fn metric(kind: MetricKind, Sample { labels, value }: Sample) -> Metric {
     let pair = |(name, value): (&'static str, String)| {
         let mut pair = LabelPair::default();
         pair.set_name(name.to_owned());
@@ -168,12 +168,12 @@ fn metric(kind: Kind, Sample { labels, value }: Sample) -> Metric {
     };
     let mut metric = Metric::from_label(labels.into_iter().map(pair).collect());
     match kind {
-        Kind::Counter => {
+        MetricKind::Counter => {
             let mut counter = Counter::default();
             counter.set_value(value);
             metric.set_counter(counter);
         }
-        Kind::Gauge => {
+        MetricKind::Gauge => {
             let mut gauge = Gauge::default();
             gauge.set_value(value);
             metric.set_gauge(gauge);
@@ -189,11 +189,12 @@ mod tests {
     #[test]
     fn metrics_are_rendered_in_prometheus_format() {
         let metrics = Metrics::default();
-        let read = || vec![Sample::labelled([("to", "a"), ("how", "b\"c")], 3), Sample::labelled([("to", "d")], 4)];
-        metrics.watch("larder_calls_total", "Calls.", Kind::Counter, read);
-        metrics.watch("larder_open", "What is open.", Kind::Gauge, || vec![Sample::plain(7)]);
-        metrics.watch("larder_none", "Nothing.", Kind::Gauge, Vec::new);
-        let [fast, _] = metrics.durations("larder_seconds", "Time.", "what", ["fast", "slow"]);
+        let read =
+            || vec![Sample::with_labels([("to", "a"), ("how", "b\"c")], 3), Sample::with_labels([("to", "d")], 4)];
+        metrics.register("larder_calls_total", "Calls.", MetricKind::Counter, read);
+        metrics.register("larder_open", "What is open.", MetricKind::Gauge, || vec![Sample::new(7)]);
+        metrics.register("larder_none", "Nothing.", MetricKind::Gauge, Vec::new);
+        let [fast, _] = metrics.register_histograms("larder_seconds", "Time.", "what", ["fast", "slow"]);
         fast.observe(Duration::from_millis(2));
         let text = metrics.render();
         for line in [

@@ -18,7 +18,7 @@ pub use cost_ledger::{Attribution, CostLedger, CostOwner, OwnerCost, OwnerCosts,
 pub use costs::{CallClass, CallCost, Costs, InvalidPrices, Prices, charge};
 pub use log::{
     AccessLogSetting, Colours, InvalidFilter, Log, LogFilter, LogFormat, StartError, TelemetryOptions,
-    show as show_panics, start,
+    register_panic_metrics, start,
 };
-pub use metrics::{Durations, Kind, Metrics, Sample};
+pub use metrics::{DurationHistogram, MetricKind, Metrics, Sample};
 pub use request_context::RequestFacts;

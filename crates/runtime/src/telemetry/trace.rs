@@ -16,7 +16,7 @@ use std::{
 use http::{HeaderName, HeaderValue};
 use xxhash_rust::xxh3::{xxh3_64_with_seed, xxh3_128_with_seed};
 
-use super::metrics::{Kind, Metrics, Sample};
+use super::metrics::{MetricKind, Metrics, Sample};
 
 /// The header.
 pub const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
@@ -190,13 +190,13 @@ impl Tracer {
         }
     }
 
-    /// Shows the number of spans by outcome in `metrics`.
-    pub fn show(self: &Arc<Self>, metrics: &Metrics) {
+    /// Registers the number of spans by outcome.
+    pub fn register_metrics(self: &Arc<Self>, metrics: &Metrics) {
         let tracer = Arc::clone(self);
         let help = "Total number of trace spans, by outcome: sent to the collector, or dropped.";
-        metrics.watch("larder_trace_spans_total", help, Kind::Counter, move || {
+        metrics.register("larder_trace_spans_total", help, MetricKind::Counter, move || {
             [("sent", &tracer.sent), ("dropped", &tracer.dropped)]
-                .map(|(outcome, count)| Sample::labelled([("outcome", outcome)], count.load(Ordering::Relaxed)))
+                .map(|(outcome, count)| Sample::with_labels([("outcome", outcome)], count.load(Ordering::Relaxed)))
                 .into()
         });
     }
