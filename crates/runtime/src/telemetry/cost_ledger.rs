@@ -134,9 +134,9 @@ impl CostLedger {
     /// Registers the number of billed calls.
     pub fn register_metrics(self: &Arc<Self>, metrics: &Metrics) {
         let ledger = Arc::clone(self);
-        let help = "Calls of the object store as it bills them, repetitions and parts among them, by class: a (writes and lists), \
-                    b (reads), free (deletes).";
-        metrics.register("larder_billed_calls_total", help, MetricKind::Counter, move || {
+        let help = "Total number of requests to the object store as it bills them, each attempt and each part counted, by \
+                    class: a (writes, copies and lists), b (reads), free (deletes).";
+        metrics.register("larder_object_store_billed_requests_total", help, MetricKind::Counter, move || {
             let all = ledger.totals().all;
             CallClass::NAMES.map(|(class, name)| Sample::with_labels([("class", name)], all.calls(class))).into()
         });
