@@ -17,7 +17,7 @@ const SANDBOX: HeaderValue = HeaderValue::from_static(
     "sandbox; default-src 'none'; img-src * data:; media-src * data:; font-src * data:; style-src * 'unsafe-inline'",
 );
 
-/// The same policy without remote content: a request for an image would tell the page's author who views the page, and
+/// The same policy without remote content: a request for an image would reveal to the page's author who views the page, and
 /// when.
 const SANDBOX_ISOLATED: HeaderValue = HeaderValue::from_static(
     "sandbox; default-src 'none'; img-src data:; media-src data:; font-src data:; style-src 'unsafe-inline'",
@@ -60,7 +60,7 @@ pub fn reject_code_request(headers: &HeaderMap) -> Result<(), ApiError> {
     Ok(())
 }
 
-/// Sets the headers that tell a browser how to treat a record of that media type.
+/// Sets the headers that isolate a record of that media type in a browser, or make the browser save it.
 pub fn add_sandbox_headers(headers: &mut HeaderMap, content_type: &str, key: &str, disposition: Disposition) {
     match disposition {
         Disposition::Attachment => {
@@ -150,13 +150,14 @@ mod tests {
     #[test]
     fn what_another_server_says_is_kept_and_what_may_be_active_is_sandboxed_too() {
         let policies = |types: &[&str]| {
-            let mut answer = headers(&header::CONTENT_TYPE, types);
-            answer.insert(CSP, HeaderValue::from_static("img-src 'none'"));
-            add_sandbox_headers_to_proxied(&mut answer);
-            answer.get_all(CSP).iter().count()
+            let mut headers_of_response = headers(&header::CONTENT_TYPE, types);
+            headers_of_response.insert(CSP, HeaderValue::from_static("img-src 'none'"));
+            add_sandbox_headers_to_proxied(&mut headers_of_response);
+            headers_of_response.get_all(CSP).iter().count()
         };
-        let answers = [&[][..], &["text/html"], &["text/plain", "text/html"], &["application/json"], &["text/csv"]];
-        assert_eq!(answers.map(policies), [2, 2, 2, 1, 1]);
+        let content_types =
+            [&[][..], &["text/html"], &["text/plain", "text/html"], &["application/json"], &["text/csv"]];
+        assert_eq!(content_types.map(policies), [2, 2, 2, 1, 1]);
     }
 
     #[test]
@@ -175,8 +176,8 @@ mod tests {
             ("cross-site", "script", false),
             ("none", "document", false),
         ] {
-            let asked = is_refused(&[(FETCH_SITE, site), (FETCH_DEST, destination)]);
-            assert_eq!(asked, refused, "{destination} for {site}");
+            let is_rejected = is_refused(&[(FETCH_SITE, site), (FETCH_DEST, destination)]);
+            assert_eq!(is_rejected, refused, "{destination} for {site}");
         }
         assert!(is_refused(&[(SERVICE_WORKER, "script")]) && !is_refused(&[]));
     }

@@ -120,7 +120,7 @@ impl Body for ResponseBody {
             None => BodyError::Storage("there are fewer bytes than were announced".into()),
         };
         let request = sent.as_ref().and_then(|sent| sent.request_id.to_str().ok());
-        tracing::error!(request, error = &failure as &dyn std::error::Error, "an answer was cut off");
+        tracing::error!(request, error = &failure as &dyn std::error::Error, "a response body was cut off");
         self.0 = Content::Whole(None);
         Poll::Ready(Some(Err(failure)))
     }
@@ -243,7 +243,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_no_good_is_found_out_before_it_is_sent() {
+    async fn an_invalid_body_is_found_before_its_first_byte_is_sent() {
         let malformed = || Err(BodyError::Malformed("cut".to_owned()));
         assert!(ResponseBody::read_ahead(chunks(None, vec![Ok("flo".into()), malformed()])).await.is_err());
         let small =

@@ -104,11 +104,11 @@ impl Archive {
     /// Returns the next bytes of the file; `None` at its end.
     async fn next(&mut self) -> Result<Option<Bytes>, BodyError> {
         loop {
-            if let Some(chunk) = self.sink.take(CHUNK_BYTES) {
+            if let Some(chunk) = self.sink.take_chunk(CHUNK_BYTES) {
                 return Ok(Some(chunk));
             }
             if self.writer.is_none() {
-                return Ok(self.sink.take(1));
+                return Ok(self.sink.take_chunk(1));
             }
             if let Some(current) = self.current.take() {
                 self.advance(current).await?;
@@ -246,7 +246,7 @@ struct Sink(Arc<Mutex<Vec<u8>>>);
 
 impl Sink {
     /// Takes the buffered bytes if there are at least that many.
-    fn take(&self, at_least: usize) -> Option<Bytes> {
+    fn take_chunk(&self, at_least: usize) -> Option<Bytes> {
         let mut bytes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         (bytes.len() >= at_least).then(|| std::mem::take(&mut *bytes).into())
     }

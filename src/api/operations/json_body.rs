@@ -171,12 +171,12 @@ mod tests {
 
     #[tokio::test]
     async fn a_body_that_goes_on_and_decodes_to_nothing_has_an_end() {
-        const LIMIT: u64 = 1000;
+        const MAX_BYTES: u64 = 1000;
         let mut headers = HeaderMap::new();
         headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
         let refused = async |members: usize| {
             let chunks = stream::iter((0..members).map(|_| Ok(Bytes::from_static(&EMPTY_MEMBER))));
-            read_members(&headers, ByteStream::new(None, chunks), LIMIT, &[], &lease())
+            read_members(&headers, ByteStream::new(None, chunks), MAX_BYTES, &[], &lease())
                 .await
                 .err()
                 .map(|error| error.status())

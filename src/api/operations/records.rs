@@ -30,7 +30,7 @@ use super::{
 };
 
 /// Returns a record, or the requested part of it: one object call, unless the part cannot be upload. Only the record
-/// itself tells whether it must be decoded, and whether it is still the version of which the client has other parts.
+/// itself shows whether it must be decoded, and whether it is still the version of which the client has other parts.
 pub async fn get(
     context: &Context,
     grant: &Grant,

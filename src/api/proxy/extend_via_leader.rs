@@ -13,7 +13,7 @@ use crate::{
 /// Path of the leader's endpoint.
 const PATH: &str = "/larder/v1/expiry-extensions";
 
-/// Client that asks the leader to extend the expiry.
+/// Client that requests extensions of expiry from the leader.
 #[derive(Debug)]
 pub struct LeaderExtension {
     catalog: Arc<Catalog>,
@@ -34,9 +34,9 @@ impl ExtendExpiry for LeaderExtension {
         match self.leader_client.post(PATH, document).await.map_err(kv::Error::unavailable)? {
             RpcOutcome::Success => self.catalog.refresh(id).await,
             RpcOutcome::NotFound => Err(kv::Error::StoreNotFound),
-            RpcOutcome::Failed(status) => {
-                Err(kv::Error::unavailable(format!("the leader answers {status} where a store's end is put off")))
-            }
+            RpcOutcome::Failed(status) => Err(kv::Error::unavailable(format!(
+                "cannot extend the expiry of a store: the leader responded with {status}"
+            ))),
         }
     }
 }

@@ -50,7 +50,7 @@ const REPLACED_FIELDS: [HeaderName; 6] =
 /// Maximum length of a response that is parsed for the store it names: a store object with its schema.
 const MAX_STORE_OBJECT_BYTES: u64 = 1024 * 1024;
 
-/// Effect of a call on this gateway's caches, as far as its path tells.
+/// Effect of a call on this gateway's caches, as far as its path shows.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Invalidation {
     /// Nothing in a cache: records, counters.
@@ -179,7 +179,7 @@ impl Leader {
     }
 }
 
-/// Sets the headers that tell the leader where a request comes from, as proxies do. The leader trusts them if this
+/// Sets the headers with the client's address and origin for the leader, as proxies do. The leader trusts them if this
 /// gateway is one of its trusted proxies.
 fn set_forwarded_headers(source: &ClientAddr, headers: &mut HeaderMap) {
     let mut insert = |name, value: String| {

@@ -111,7 +111,7 @@ impl Upstream {
         let response = self.send(request).await?;
         if !response.head.status.is_success() {
             return Err(ApiError::upstream_failed(format!(
-                "it answered {} to POST /v2/{}",
+                "the upstream responded with {} to POST /v2/{}",
                 response.head.status,
                 kind.collection()
             )));
@@ -122,7 +122,7 @@ impl Upstream {
         if is_upstream_id(&data.id) {
             Ok(data.id)
         } else {
-            Err(ApiError::upstream_failed("it made an id that is none"))
+            Err(ApiError::upstream_failed("the upstream returned an invalid id"))
         }
     }
 

@@ -62,7 +62,7 @@ impl AccountCall {
 /// them.
 pub fn parse(method: &str, segments: &[&str]) -> Option<Result<AccountCall, ApiError>> {
     let is_read = matches!(method, "GET" | "HEAD");
-    let called = match (segments, method) {
+    let routed = match (segments, method) {
         (["users"], _) if is_read => Ok(AccountCall::ListUsers),
         (["users"], "POST") => Ok(AccountCall::CreateUser),
         (["users", user], _) if is_read => Ok(AccountCall::GetUser((*user).to_owned())),
@@ -80,5 +80,5 @@ pub fn parse(method: &str, segments: &[&str]) -> Option<Result<AccountCall, ApiE
         (["tokens", _, "replace"] | ["clock", "accept"], _) => Err("OPTIONS,POST"),
         _ => return None,
     };
-    Some(called.map_err(ApiError::method_not_allowed))
+    Some(routed.map_err(ApiError::method_not_allowed))
 }

@@ -201,8 +201,8 @@ fn endpoint(method: &str, path: &str) -> Result<Endpoint, ApiError> {
         ["larder", "v1", rest @ ..] if rest.iter().all(|segment| !segment.is_empty()) => {
             let rest: Vec<String> = rest.iter().map(|segment| decode(segment)).collect();
             let rest: Vec<&str> = rest.iter().map(String::as_str).collect();
-            let called = admin_routes::parse(method, &rest).ok_or_else(ApiError::page_not_found)?;
-            called.map(Endpoint::Account)
+            let routed = admin_routes::parse(method, &rest).ok_or_else(ApiError::page_not_found)?;
+            routed.map(Endpoint::Account)
         }
         _ => Err(ApiError::page_not_found()),
     }
@@ -230,7 +230,7 @@ mod tests {
 
     use super::*;
 
-    fn called(method: &str, uri: &str) -> Result<Endpoint, u16> {
+    fn routed(method: &str, uri: &str) -> Result<Endpoint, u16> {
         let uri: Uri = uri.parse().expect("a valid URI");
         let method = method.parse().expect("a valid method");
         parse(&method, &uri).map(|call| call.endpoint).map_err(|error| error.status().as_u16())
@@ -255,9 +255,9 @@ mod tests {
             ("%FF", Err(InvalidKey::Characters)),
             ("a+b", Err(InvalidKey::Characters)),
         ] {
-            assert_eq!(called("PUT", &format!("{base}/{path}")), Ok(store(StoreCall::PutRecord(expected))), "{path}");
+            assert_eq!(routed("PUT", &format!("{base}/{path}")), Ok(store(StoreCall::PutRecord(expected))), "{path}");
         }
-        assert_eq!(called("PUT", &format!("{base}/a/b")), Err(404));
+        assert_eq!(routed("PUT", &format!("{base}/a/b")), Err(404));
     }
 
     #[test]
@@ -273,8 +273,8 @@ mod tests {
             ("~", StoreAddress::EmptyName),
             ("jane~", StoreAddress::EmptyName),
         ] {
-            let called = called("GET", &format!("/v2/key-value-stores/{segment}"));
-            assert_eq!(called, Ok(Endpoint::Store(expected, StoreCall::Get)), "{segment}");
+            let routed = routed("GET", &format!("/v2/key-value-stores/{segment}"));
+            assert_eq!(routed, Ok(Endpoint::Store(expected, StoreCall::Get)), "{segment}");
         }
     }
 
@@ -282,39 +282,39 @@ mod tests {
     fn usage_is_that_of_a_store_or_of_a_run_or_of_all() {
         let path = "/larder/v1/usage";
         let own = StoreAddress::OwnName("shop".to_owned());
-        assert_eq!(called("GET", path), Ok(Endpoint::Usage));
-        assert_eq!(called("GET", &format!("{path}?store=S&run=")), Ok(store(StoreCall::GetUsage)));
-        assert_eq!(called("HEAD", &format!("{path}?store=%7Eshop")), Ok(Endpoint::Store(own, StoreCall::GetUsage)));
+        assert_eq!(routed("GET", path), Ok(Endpoint::Usage));
+        assert_eq!(routed("GET", &format!("{path}?store=S&run=")), Ok(store(StoreCall::GetUsage)));
+        assert_eq!(routed("HEAD", &format!("{path}?store=%7Eshop")), Ok(Endpoint::Store(own, StoreCall::GetUsage)));
         let run = RunsCall::Run(RunAddress::Id("R".to_owned()), RunCall::GetUsage);
-        assert_eq!(called("GET", &format!("{path}?run=R")), Ok(Endpoint::Runs(run)));
-        assert_eq!(called("GET", &format!("{path}?store=S&run=R")), Err(400));
-        assert_eq!(called("POST", path), Err(405));
+        assert_eq!(routed("GET", &format!("{path}?run=R")), Ok(Endpoint::Runs(run)));
+        assert_eq!(routed("GET", &format!("{path}?store=S&run=R")), Err(400));
+        assert_eq!(routed("POST", path), Err(405));
     }
 
     #[test]
     fn a_get_may_name_another_method_and_others_may_not() {
         let list = "/v2/key-value-stores";
-        assert_eq!(called("GET", &format!("{list}?method=post")), Ok(Endpoint::CreateStore));
-        assert_eq!(called("POST", &format!("{list}?method=GET")), Ok(Endpoint::CreateStore));
-        assert_eq!(called("GET", &format!("{list}?method=DELETE")), Err(405));
-        assert_eq!(called("GET", &format!("{list}?method=HEAD")), Ok(Endpoint::ListStores));
+        assert_eq!(routed("GET", &format!("{list}?method=post")), Ok(Endpoint::CreateStore));
+        assert_eq!(routed("POST", &format!("{list}?method=GET")), Ok(Endpoint::CreateStore));
+        assert_eq!(routed("GET", &format!("{list}?method=DELETE")), Err(405));
+        assert_eq!(routed("GET", &format!("{list}?method=HEAD")), Ok(Endpoint::ListStores));
     }
 
     #[test]
-    fn head_is_had_wherever_get_is() {
+    fn head_is_routed_wherever_get_is() {
         for path in ["", "/S", "/S/keys", "/S/records"] {
             let path = format!("/v2/key-value-stores{path}");
-            assert!(called("HEAD", &path).is_ok());
-            assert_eq!(called("HEAD", &path), called("GET", &path));
+            assert!(routed("HEAD", &path).is_ok());
+            assert_eq!(routed("HEAD", &path), routed("GET", &path));
         }
         let record = "/v2/key-value-stores/S/records/a";
-        assert_eq!(called("HEAD", record), Ok(store(StoreCall::HeadRecord("a".parse()))));
+        assert_eq!(routed("HEAD", record), Ok(store(StoreCall::HeadRecord("a".parse()))));
     }
 
     #[test]
     fn unknown_paths_are_404_and_unknown_methods_405() {
         for path in ["/", "/nope", "/v2", "/v2/nope", "/v2/key-value-stores/", "/v2/key-value-stores/S/"] {
-            assert_eq!(called("GET", path), Err(404), "{path}");
+            assert_eq!(routed("GET", path), Err(404), "{path}");
         }
         for (method, path) in [
             ("DELETE", "/v2/key-value-stores"),
@@ -329,7 +329,7 @@ mod tests {
             ("GET", "/larder/v1/activity"),
             ("GET", "/larder/v1/expiry-extensions"),
         ] {
-            assert_eq!(called(method, path), Err(405), "{method} {path}");
+            assert_eq!(routed(method, path), Err(405), "{method} {path}");
         }
     }
 
@@ -350,7 +350,7 @@ mod tests {
             ("GET", "/v2/actor-tasks/T/input"),
             ("POST", "/v2/acts/A/run-sync"),
         ] {
-            assert_eq!(called(method, path), Err(403), "{method} {path}");
+            assert_eq!(routed(method, path), Err(403), "{method} {path}");
         }
     }
 

@@ -202,7 +202,7 @@ fn parse_own_call(method: &str, segments: &[&str]) -> Result<RunCall, ApiError> 
 mod tests {
     use super::*;
 
-    fn called(method: &str, path: &str) -> Result<RunsCall, u16> {
+    fn routed(method: &str, path: &str) -> Result<RunsCall, u16> {
         let segments: Vec<&str> = path.split('/').skip(1).collect();
         parse(method, &segments).map_err(|error| error.status().as_u16())
     }
@@ -228,10 +228,10 @@ mod tests {
                 ("acts/A/runs/last", ActorKind::Actor),
                 ("actor-tasks/A/runs/last", ActorKind::Task),
             ] {
-                assert_eq!(called(method, &path(base)), Ok(last(kind, id("A"), call.clone())), "{base}{rest}");
+                assert_eq!(routed(method, &path(base)), Ok(last(kind, id("A"), call.clone())), "{base}{rest}");
             }
             let of_run = RunsCall::Store(RunAddress::Id("R".to_owned()), call);
-            assert_eq!(called(method, &path("actor-runs/R")), Ok(of_run));
+            assert_eq!(routed(method, &path("actor-runs/R")), Ok(of_run));
         }
     }
 
@@ -249,13 +249,13 @@ mod tests {
             {
                 let path = |run: &str| format!("/v2/{base}/A/runs/{run}/{rest}");
                 let last = RunsCall::Run(RunAddress::Last(source(kind)), call.clone());
-                assert_eq!(called(method, &path("last")), Ok(last), "{base} {rest}");
+                assert_eq!(routed(method, &path("last")), Ok(last), "{base} {rest}");
                 let one = RunsCall::Run(RunAddress::Id("R".to_owned()), call.clone());
-                assert_eq!(called(method, &path("R")), Ok(one), "{base} {rest}");
+                assert_eq!(routed(method, &path("R")), Ok(one), "{base} {rest}");
             }
         }
-        assert_eq!(called("PUT", "/v2/acts/A/runs/last"), Err(405));
-        assert_eq!(called("GET", "/v2/acts/A/runs/last/nope"), Err(404));
+        assert_eq!(routed("PUT", "/v2/acts/A/runs/last"), Err(405));
+        assert_eq!(routed("GET", "/v2/acts/A/runs/last/nope"), Err(404));
     }
 
     #[test]
@@ -276,7 +276,7 @@ mod tests {
             ("POST", "/larder/v1/runs/R/nope", 404),
             ("POST", "/larder/v1/runs", 404),
         ] {
-            assert_eq!(called(method, path), Err(status), "{method} {path}");
+            assert_eq!(routed(method, path), Err(status), "{method} {path}");
         }
     }
 }
