@@ -16,7 +16,7 @@ use crate::{
     telemetry::{
         CostLedger, CostOwner, DurationHistogram, MetricKind, Metrics, RequestFacts, Sample,
         request_context::{self, RequestContext},
-        trace::{Seen, TRACEPARENT, Tracer, Value},
+        trace::{SpanData, TRACEPARENT, Tracer, Value},
     },
 };
 
@@ -78,7 +78,7 @@ pub fn finish(
     let owners = [("larder.store", attribution.store), ("larder.run", attribution.run)];
     attributes.extend(owners.into_iter().filter_map(|(name, owner)| Some((name, owner?.name().into()))));
     let has_failed = response.status().is_server_error();
-    trace.request(Seen { name: operation.name(), began, ended, attributes, has_failed });
+    trace.request(SpanData { name: operation.name(), began, ended, attributes, has_failed });
 }
 
 /// Attributes the current request to a store, and to the run that created the store.

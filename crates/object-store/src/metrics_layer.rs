@@ -17,7 +17,7 @@ use larder_runtime::{
     clock::Clock,
     telemetry::{
         CostLedger, Costs, DurationHistogram, MetricKind, Metrics, Sample, charge, request_context,
-        trace::{Seen, Value},
+        trace::{SpanData, Value},
     },
 };
 
@@ -211,9 +211,9 @@ impl<S: ObjectStore + ?Sized> Measured<S> {
     }
 }
 
-fn seen(operation: Operation, outcome: &'static str, began: Duration, ended: Duration) -> Seen {
+fn seen(operation: Operation, outcome: &'static str, began: Duration, ended: Duration) -> SpanData {
     let attributes = vec![("larder.outcome", Value::from(outcome))];
-    Seen { name: operation.title(), began, ended, attributes, has_failed: outcome == "failed" }
+    SpanData { name: operation.title(), began, ended, attributes, has_failed: outcome == "failed" }
 }
 
 /// Returns the body with its bytes counted as they pass; one with a known length stays as it is.

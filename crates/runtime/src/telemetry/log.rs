@@ -173,9 +173,11 @@ pub fn start(options: &TelemetryOptions, wanted: Colours) -> Result<Log, StartEr
             use std::io::IsTerminal;
             let is_coloured = wanted == Colours::OnTerminals && io::stderr().is_terminal();
             let lines = lines.with_ansi(is_coloured);
-            registry.with(lines.map_event_format(|form| Named::text(form.with_ansi(is_coloured)))).try_init()
+            registry.with(lines.map_event_format(|form| WithRequestId::text(form.with_ansi(is_coloured)))).try_init()
         }
-        LogFormat::Json => registry.with(lines.json().flatten_event(true).map_event_format(Named::json)).try_init(),
+        LogFormat::Json => {
+            registry.with(lines.json().flatten_event(true).map_event_format(WithRequestId::json)).try_init()
+        }
     };
     started.map_err(|_| StartError::Twice)?;
     install_panic_hook();
@@ -187,34 +189,34 @@ const FIELD: &str = "request";
 
 /// A line format, and the position of the additional field.
 #[derive(Debug)]
-pub struct Named<F> {
+pub struct WithRequestId<F> {
     form: F,
-    place: Place,
+    position: FieldPosition,
 }
 
 #[derive(Debug, Clone, Copy)]
-enum Place {
+enum FieldPosition {
     /// After everything else.
-    AtTheEnd,
+    End,
     /// Inside the line's JSON object.
-    InTheObject,
+    InObject,
 }
 
-impl Named<Format> {
+impl WithRequestId<Format> {
     /// Returns the text format.
     pub fn text(form: Format) -> Self {
-        Self { form, place: Place::AtTheEnd }
+        Self { form, position: FieldPosition::End }
     }
 }
 
-impl Named<Format<Json>> {
+impl WithRequestId<Format<Json>> {
     /// Returns the JSON format.
     pub fn json(form: Format<Json>) -> Self {
-        Self { form, place: Place::InTheObject }
+        Self { form, position: FieldPosition::InObject }
     }
 }
 
-impl<S, N, F> FormatEvent<S, N> for Named<F>
+impl<S, N, F> FormatEvent<S, N> for WithRequestId<F>
 where
     S: Subscriber + for<'a> LookupSpan<'a>,
     N: for<'a> FormatFields<'a> + 'static,
@@ -227,9 +229,9 @@ where
         let mut line = String::new();
         self.form.format_event(context, Writer::new(&mut line), event)?;
         // An id consists of letters, digits and dashes, which are not special in either format.
-        let named = request_context::with_request_id(|id| match self.place {
-            Place::AtTheEnd => format!("{} {FIELD}=\"{id}\"\n", line.trim_end()),
-            Place::InTheObject => match line.trim_end().strip_suffix('}') {
+        let named = request_context::with_request_id(|id| match self.position {
+            FieldPosition::End => format!("{} {FIELD}=\"{id}\"\n", line.trim_end()),
+            FieldPosition::InObject => match line.trim_end().strip_suffix('}') {
                 Some(open) => format!("{open},\"{FIELD}\":\"{id}\"}}\n"),
                 None => line.clone(),
             },
@@ -338,7 +340,7 @@ mod tests {
     async fn lines_for_people_end_with_the_id() {
         let written = Written::default();
         let layer = tracing_subscriber::fmt::layer().with_writer(written.clone());
-        let layer = layer.map_event_format(|form| Named::text(form.with_ansi(false)));
+        let layer = layer.map_event_format(|form| WithRequestId::text(form.with_ansi(false)));
         let _until_here = tracing::subscriber::set_default(tracing_subscriber::registry().with(layer));
         write().await;
         let lines = written.lines();
@@ -351,7 +353,7 @@ mod tests {
     async fn lines_in_json_have_the_id_as_a_member() {
         let written = Written::default();
         let layer = tracing_subscriber::fmt::layer().with_writer(written.clone()).json().flatten_event(true);
-        let layer = layer.map_event_format(Named::json);
+        let layer = layer.map_event_format(WithRequestId::json);
         let _until_here = tracing::subscriber::set_default(tracing_subscriber::registry().with(layer));
         write().await;
         let lines: Vec<serde_json::Value> =

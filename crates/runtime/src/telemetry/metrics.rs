@@ -1,7 +1,8 @@
 //! Metrics in the Prometheus format.
 //!
-//! Each module holds its own counters and registers a reader for them. This module holds only histograms of durations. No label takes its values from outside, so the number of series does not depend on the number of
-//! stores, users or keys.
+//! Each module holds its own counters and registers a reader for them. This module holds only histograms of durations.
+//! No label takes its values from outside, so the number of series does not depend on the number of stores, users or
+//! keys.
 
 use std::{fmt, time::Duration};
 

@@ -20,7 +20,7 @@ use tokio::task::futures::TaskLocalFuture;
 use super::{
     cost_ledger::{Attribution, CostLedger, CostOwner},
     costs::Costs,
-    trace::{Seen, Trace},
+    trace::{SpanData, Trace},
 };
 
 tokio::task_local! {
@@ -166,7 +166,7 @@ pub fn attribution() -> Attribution {
 }
 
 /// Records the span of a call for the current request, if it is traced.
-pub fn record_call_span(span: impl FnOnce() -> Seen) {
+pub fn record_call_span(span: impl FnOnce() -> SpanData) {
     let _ = CONTEXT.try_with(|context| {
         if let Some(trace) = &context.handle.borrow().trace {
             trace.call(span);

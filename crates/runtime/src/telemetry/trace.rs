@@ -279,7 +279,7 @@ impl Tracer {
 
 /// Data of a span, with its times by the monotonic clock.
 #[derive(Debug)]
-pub struct Seen {
+pub struct SpanData {
     /// Its name.
     pub name: &'static str,
     /// Its start.
@@ -294,12 +294,12 @@ pub struct Seen {
 
 impl Trace {
     /// Records the span of the request.
-    pub fn request(&self, seen: Seen) {
+    pub fn request(&self, seen: SpanData) {
         self.tracer.add(self.span(self.span, self.parent, SpanKind::Server, seen));
     }
 
     /// Records the span of a call for the request.
-    pub fn call(&self, seen: impl FnOnce() -> Seen) {
+    pub fn call(&self, seen: impl FnOnce() -> SpanData) {
         if self.calls.fetch_add(1, Ordering::Relaxed) < MAX_CALLS {
             self.tracer.add(self.span(self.tracer.span_id(), Some(self.span), SpanKind::Client, seen()));
         }
@@ -310,8 +310,8 @@ impl Trace {
         traceparent(self.id, self.span)
     }
 
-    fn span(&self, id: SpanId, parent: Option<SpanId>, kind: SpanKind, seen: Seen) -> Span {
-        let Seen { name, began, ended, attributes, has_failed } = seen;
+    fn span(&self, id: SpanId, parent: Option<SpanId>, kind: SpanKind, seen: SpanData) -> Span {
+        let SpanData { name, began, ended, attributes, has_failed } = seen;
         let (began, ended) = (self.epoch + began, self.epoch + ended);
         Span { trace: self.id, id, parent, name, kind, began, ended, attributes, has_failed }
     }
@@ -357,9 +357,9 @@ mod tests {
 
     const NOW: (Duration, Duration) = (Duration::from_secs(1000), Duration::from_secs(10));
 
-    fn seen() -> Seen {
+    fn seen() -> SpanData {
         let (began, ended) = (Duration::from_secs(11), Duration::from_secs(12));
-        Seen { name: "test", began, ended, attributes: Vec::new(), has_failed: false }
+        SpanData { name: "test", began, ended, attributes: Vec::new(), has_failed: false }
     }
 
     #[test]
