@@ -22,7 +22,7 @@ use crate::{
     gateway::{AdminToken, Gateway},
     import_export::{self, Api, TlsTrust, store_addresses, store_not_found},
     server::{TlsFiles, reachable_address},
-    storage::embedded::FolderStanding,
+    storage::embedded::FolderStatus,
     telemetry::AccessLogSetting,
 };
 
@@ -320,7 +320,7 @@ fn wait_before_retry() {
 
 /// Rejects a data folder without data.
 fn require_data_folder(config: &Config) -> Result<(), ExitCode> {
-    if config.has_bucket() || FolderStanding::of(&config.data).is_ok_and(|standing| standing.format.is_some()) {
+    if config.has_bucket() || FolderStatus::read(&config.data).is_ok_and(|standing| standing.format.is_some()) {
         return Ok(());
     }
     output::print_error(&format!(

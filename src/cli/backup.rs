@@ -47,7 +47,7 @@ pub(super) fn back_up(BackupArguments { target, into, keep }: &BackupArguments, 
             target.display()
         ));
         if let (Some(into), Some(keep)) = (into, keep) {
-            let removed = embedded::remove_old(into, *keep)?;
+            let removed = embedded::prune(into, *keep)?;
             output::print_line(&format!("deleted {removed} older backups"));
         }
         Ok(())

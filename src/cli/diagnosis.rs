@@ -13,7 +13,7 @@ use crate::{
     server::Tls,
     storage::{
         diagnostics::{Finding, Verdict},
-        embedded::inspect,
+        embedded::check_integrity,
     },
 };
 
@@ -72,7 +72,7 @@ fn check_data(config: &Config) -> ExitCode {
         return exit::invalid_usage();
     }
     output::print_message("verifying everything in the data folder");
-    match inspect(&config.data, output::print_damage) {
+    match check_integrity(&config.data, output::print_damage) {
         Ok(found) => {
             let size = indicatif::HumanBytes(found.bytes);
             output::print_line(&format!(

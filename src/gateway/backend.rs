@@ -13,8 +13,8 @@ use crate::{
     storage::{
         MemoryBudget, ObjectStore,
         embedded::{EmbeddedOptions, EmbeddedStore, register_folder_metrics},
-        metrics_layer::Measured,
-        read_cache::{CachedOptions, CachedStore},
+        metrics_layer::MetricsLayer,
+        read_cache::{ReadCache, ReadCacheOptions},
     },
     telemetry::{CostLedger, MetricKind, Metrics, Sample},
 };
@@ -64,7 +64,7 @@ impl Backend {
         let engine = Arc::new(opened.map_err(|_| StartError::EngineFailed)??);
         register_folder_metrics(&config.data, metrics);
         let objects: Arc<dyn ObjectStore> = Arc::new(
-            Measured::with_metrics(Arc::clone(&engine), Arc::clone(clock), metrics).charging(Arc::clone(ledger)),
+            MetricsLayer::with_metrics(Arc::clone(&engine), Arc::clone(clock), metrics).with_ledger(Arc::clone(ledger)),
         );
         Ok(Self { backend_kind: BackendKind::Embedded(engine), objects, access: BackendAccess::Exclusive })
     }
@@ -88,7 +88,7 @@ impl Backend {
         let bucket = Arc::new(opened?);
         let findings = bucket.probe(random.as_ref()).await.map_err(StartError::Probe)?;
         let access = if findings.conditional_writes { BackendAccess::SharedCas } else { BackendAccess::SharedNoCas };
-        let objects: Arc<dyn ObjectStore> = Arc::new(Measured::with_metrics(Arc::clone(&bucket), clock, metrics));
+        let objects: Arc<dyn ObjectStore> = Arc::new(MetricsLayer::with_metrics(Arc::clone(&bucket), clock, metrics));
         Ok(Self { backend_kind: BackendKind::S3(bucket), objects, access })
     }
 
@@ -187,15 +187,15 @@ impl RecordCache {
         metrics: &Metrics,
     ) -> Arc<dyn ObjectStore> {
         let capacity_bytes = self.capacity_bytes;
-        let options = CachedOptions { capacity_bytes, covers: kv::is_record };
-        let cached = Arc::new(CachedStore::new(Arc::clone(&objects), Arc::clone(clock), options));
+        let options = ReadCacheOptions { capacity_bytes, covers: kv::is_record };
+        let cached = Arc::new(ReadCache::new(Arc::clone(&objects), Arc::clone(clock), options));
         register_cache_metrics(&cached, metrics);
         if capacity_bytes == 0 { objects } else { cached }
     }
 }
 
-fn register_cache_metrics(cached: &Arc<CachedStore>, metrics: &Metrics) {
-    let uses = cached.uses().clone();
+fn register_cache_metrics(cached: &Arc<ReadCache>, metrics: &Metrics) {
+    let uses = cached.stats().clone();
     let help = "Total number of lookups in the record cache, by outcome: hit, joined (to a concurrent read) or miss.";
     metrics.register("larder_record_cache_lookups_total", help, MetricKind::Counter, move || {
         [("hit", uses.hits()), ("joined", uses.joined()), ("miss", uses.misses())]

@@ -14,7 +14,7 @@ use crate::{
     storage::{
         ObjectStore,
         diagnostics::{Examiner, Finding, Outcome, Verdict},
-        embedded::{EmbeddedOptions, EmbeddedStore, FolderStanding, OpenError},
+        embedded::{EmbeddedOptions, EmbeddedStore, FolderStatus, OpenError},
     },
 };
 #[cfg(feature = "s3")]
@@ -187,7 +187,7 @@ async fn examine_folder(
 ) {
     let progress = findings.progress;
     let mut add = |check, tried, outcome| findings.add(check, tried, outcome);
-    let standing = match FolderStanding::of(&config.data) {
+    let standing = match FolderStatus::read(&config.data) {
         Ok(standing) => standing,
         Err(error) => {
             return add("data folder", "look at it", Outcome::failed(&error));
@@ -197,7 +197,7 @@ async fn examine_folder(
     let (check, tried) = ("data folder", "open it as `serve` does, unless that would change it");
     match &standing.format {
         None => {
-            let outcome = match FolderStanding::require_own(&config.data) {
+            let outcome = match FolderStatus::reject_foreign(&config.data) {
                 Ok(()) => Outcome::ok("the folder is not there yet: the first start makes it"),
                 Err(error) => Outcome::failed(&error),
             };

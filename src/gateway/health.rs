@@ -257,19 +257,19 @@ mod tests {
         jobs::Job,
         kv::SecretFingerprint,
         storage::{
-            self, ByteStream, GetOptions, Operation, Precondition, PutOptions, in_memory::MemoryStore,
-            metrics_layer::Measured,
+            self, ByteStream, GetOptions, Operation, Precondition, PutOptions, in_memory::InMemoryStore,
+            metrics_layer::MetricsLayer,
         },
     };
-    use larder_test_kit::fault_injection::{Call, Fault, Faulty, Refusal};
+    use larder_test_kit::fault_injection::{Call, Fault, FaultInjector, Refusal};
 
     use super::{ReadinessCheck, *};
 
     struct Parts {
         clock: Arc<ManualClock>,
-        memory: Arc<MemoryStore>,
-        faulty: Arc<Faulty<MemoryStore>>,
-        measured: Arc<Measured<Faulty<MemoryStore>>>,
+        memory: Arc<InMemoryStore>,
+        faulty: Arc<FaultInjector<InMemoryStore>>,
+        measured: Arc<MetricsLayer<FaultInjector<InMemoryStore>>>,
         installation: Installation,
         health: Health,
         drain_signal: DrainSignal,
@@ -285,9 +285,9 @@ mod tests {
 
     async fn parts() -> Parts {
         let clock = Arc::new(ManualClock::new(Timestamp::from_millis(0)));
-        let memory = Arc::new(MemoryStore::new(clock.clone()));
-        let faulty = Arc::new(Faulty::new(memory.clone(), clock.clone()));
-        let measured = Arc::new(Measured::new(Arc::clone(&faulty)));
+        let memory = Arc::new(InMemoryStore::new(clock.clone()));
+        let faulty = Arc::new(FaultInjector::new(memory.clone(), clock.clone()));
+        let measured = Arc::new(MetricsLayer::new(Arc::clone(&faulty)));
         let installation = Installation::join(memory.as_ref(), &SeededRandom::new(1), &Unnamed, None).await;
         let installation = installation.expect("nothing stands in the way");
         let drain_signal = DrainSignal::default();
@@ -310,7 +310,7 @@ mod tests {
     #[tokio::test]
     async fn a_backend_that_fails_is_named_and_asked_again_after_a_while() {
         let Parts { clock, faulty, measured, health, .. } = parts().await;
-        faulty.disturb(Call::default(), Fault::Refuse(Refusal::Unavailable));
+        faulty.inject(Call::default(), Fault::Refuse(Refusal::Unavailable));
         for _ in 0..100 {
             is_unready(&health, "storage").await;
         }
@@ -325,7 +325,7 @@ mod tests {
     #[tokio::test]
     async fn a_backend_that_does_not_answer_is_not_waited_for() {
         let Parts { clock, faulty, health, .. } = parts().await;
-        faulty.disturb(Call::default(), Fault::Delay(Duration::from_hours(1)));
+        faulty.inject(Call::default(), Fault::Delay(Duration::from_hours(1)));
         let moved = async {
             tokio::task::yield_now().await;
             clock.advance(READ_TIMEOUT);
@@ -371,7 +371,7 @@ mod tests {
         let Parts { clock, faulty, health, .. } = parts().await;
         for operation in [Operation::List, Operation::Put, Operation::Head] {
             let call = Call { operation: Some(operation), ..Call::default() };
-            faulty.disturb(call, Fault::Delay(Duration::from_hours(1)));
+            faulty.inject(call, Fault::Delay(Duration::from_hours(1)));
         }
         clock.advance(RESULT_LIFETIME);
         assert_eq!(ready(&health).await.status(), StatusCode::OK);
@@ -417,7 +417,7 @@ mod tests {
     #[tokio::test]
     async fn living_needs_no_backend_and_health_is_only_read() {
         let Parts { faulty, measured, health, .. } = parts().await;
-        faulty.disturb(Call::default(), Fault::Refuse(Refusal::Unavailable));
+        faulty.inject(Call::default(), Fault::Refuse(Refusal::Unavailable));
         let live = health.answer(&Method::HEAD, "/health/live").await.expect("it is about health");
         assert_eq!(live.status(), StatusCode::OK);
         let post = health.answer(&Method::POST, "/health/ready").await.expect("it is about health");

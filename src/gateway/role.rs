@@ -10,7 +10,7 @@ use crate::{
     jobs::{Job, LifecycleRulesJob, MaintenanceJob, RunSupervision, TotalsJob},
     kv::{AbandonedUploads, CacheOptions, Catalog, Installation, LifecycleRules},
     outbound::{HttpClient, LeaderClient},
-    storage::{ObjectStore, single_writer::SoleWriter},
+    storage::{ObjectStore, single_writer::SingleWriterStore},
 };
 
 use super::error::StartError;
@@ -88,7 +88,7 @@ impl Role {
     pub(super) fn objects(&self, backend: &Arc<dyn ObjectStore>, clock: &Arc<dyn Clock>) -> Arc<dyn ObjectStore> {
         match self {
             Self::Standalone | Self::Peer | Self::Follower(_) => Arc::clone(backend),
-            Self::Leader => Arc::new(SoleWriter::new(Arc::clone(backend), Arc::clone(clock))),
+            Self::Leader => Arc::new(SingleWriterStore::new(Arc::clone(backend), Arc::clone(clock))),
         }
     }
 
@@ -250,9 +250,9 @@ mod tests {
     use crate::{
         auth::MasterSecret,
         clock::{SystemClock, SystemRandom},
-        storage::in_memory::MemoryStore,
+        storage::in_memory::InMemoryStore,
     };
-    use larder_test_kit::no_conditional_writes::Unconditional;
+    use larder_test_kit::no_conditional_writes::NoConditionalWrites;
 
     fn role(access: BackendAccess, leader: Option<&str>, is_shared: bool) -> Result<Role, StartError> {
         let mut config = Config { leader: leader.map(|text| text.parse().expect("a setting")), ..Config::default() };
@@ -288,8 +288,8 @@ mod tests {
     #[tokio::test]
     async fn a_gateway_that_is_not_the_leader_waits_for_the_accounts_that_it_makes() {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-        let memory: Arc<dyn ObjectStore> = Arc::new(MemoryStore::new(Arc::clone(&clock)));
-        let backend: Arc<dyn ObjectStore> = Arc::new(Unconditional::new(memory));
+        let memory: Arc<dyn ObjectStore> = Arc::new(InMemoryStore::new(Arc::clone(&clock)));
+        let backend: Arc<dyn ObjectStore> = Arc::new(NoConditionalWrites::new(memory));
         let other = role(BackendAccess::SharedNoCas, Some("http://leader:8011"), true).expect("a role");
         let random: Arc<dyn Random> = Arc::new(SystemRandom);
         let open =

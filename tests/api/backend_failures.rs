@@ -10,7 +10,7 @@ use futures_util::{StreamExt, stream};
 use larder::kv::CatalogOptions;
 use larder::storage::embedded::{EmbeddedOptions, EmbeddedStore, INLINE_LIMIT};
 use larder::storage::{Operation, RejectedFor};
-use larder_test_kit::fault_injection::{Call, Fault, Faulty, Refusal};
+use larder_test_kit::fault_injection::{Call, Fault, FaultInjector, Refusal};
 
 use crate::harness::{Larder, Reply, STORES, ShiftedClock, Store, gzip};
 
@@ -23,7 +23,7 @@ const RECORDS: &str = "/k";
 contract_test!(a_backend_that_is_away_is_503_with_retry_after, async |larder: Larder| {
     for refusal in [Refusal::Unavailable, Refusal::Throttled, Refusal::Timeout] {
         let (faulty, store) = disturbed(&larder).await;
-        let fail = |operation| faulty.disturb(call(operation, RECORDS), Fault::Refuse(refusal));
+        let fail = |operation| faulty.inject(call(operation, RECORDS), Fault::Refuse(refusal));
         fail(Operation::Put);
         assert_unavailable(&store.put("/records/a").body("new").await);
         fail(Operation::Get);
@@ -33,9 +33,9 @@ contract_test!(a_backend_that_is_away_is_503_with_retry_after, async |larder: La
         fail(Operation::Head);
         let head = store.head("/records/a").await.answers(503).holds(b"");
         assert_retry_after(&head);
-        faulty.disturb(call(Operation::List, ""), Fault::Refuse(refusal));
+        faulty.inject(call(Operation::List, ""), Fault::Refuse(refusal));
         assert_unavailable(&store.get("/keys").await);
-        faulty.disturb(call(Operation::List, ""), Fault::Refuse(refusal));
+        faulty.inject(call(Operation::List, ""), Fault::Refuse(refusal));
         assert_unavailable(&store.get("/records").await);
         assert_eq!(faulty.injected(), 6, "a request went on without the call that was to fail ({refusal:?})");
         store.record("a").await.holds(b"old");
@@ -51,7 +51,7 @@ contract_test!(what_the_backend_refuses_for_good_is_refused_for_good, async |lar
         (RejectedFor::Request, 400, "unsupported-by-backend", "refuses the request"),
     ] {
         let (faulty, store) = disturbed(&larder).await;
-        faulty.disturb(call(Operation::Put, RECORDS), Fault::Refuse(Refusal::Rejected(reason)));
+        faulty.inject(call(Operation::Put, RECORDS), Fault::Refuse(Refusal::Rejected(reason)));
         let reply = store.put("/records/a").body("new").await;
         let message = reply.fails(status, kind);
         assert!(message.contains("the object store of this server, or a proxy before it") && message.contains(what));
@@ -72,9 +72,9 @@ contract_test!(an_outage_never_looks_like_absence, async |larder: Larder| {
         ("POST", format!("{STORES}?name=shop")),
     ];
     for (method, target) in requests {
-        faulty.disturb(Call::default(), Fault::Refuse(Refusal::Unavailable));
+        faulty.inject(Call::default(), Fault::Refuse(Refusal::Unavailable));
         let reply = gateway.request(method, &target).await;
-        faulty.calm();
+        faulty.clear_faults();
         assert_unavailable(&reply);
     }
     gateway.get(format!("{STORES}/~shop/records/a")).await.answers(200).holds(b"old");
@@ -82,12 +82,12 @@ contract_test!(an_outage_never_looks_like_absence, async |larder: Larder| {
 
 contract_test!(a_store_is_whole_or_not_there_whichever_call_of_its_making_fails, async |larder: Larder| {
     let (faulty, gateway) = faulty_gateway(&larder).await;
-    for fault in [Fault::Refuse(Refusal::Unavailable), Fault::LoseAnswer] {
+    for fault in [Fault::Refuse(Refusal::Unavailable), Fault::LoseResponse] {
         for skip in 0..8 {
-            let name = format!("shop-{skip}-{}", if fault == Fault::LoseAnswer { "lost" } else { "refused" });
-            faulty.disturb(Call { skip, ..Call::default() }, fault.clone());
+            let name = format!("shop-{skip}-{}", if fault == Fault::LoseResponse { "lost" } else { "refused" });
+            faulty.inject(Call { skip, ..Call::default() }, fault.clone());
             let reply = gateway.post(format!("{STORES}?name={name}")).await;
-            faulty.calm();
+            faulty.clear_faults();
             if reply.status != 201 {
                 assert_unavailable(&reply);
             }
@@ -104,11 +104,11 @@ contract_test!(a_gateway_lists_what_another_would_whichever_call_of_a_making_fai
     let (faulty, gateway) = faulty_gateway(&larder).await;
     let list = format!("{STORES}?unnamed=1");
     gateway.get(&list).await.answers(200);
-    for fault in [Fault::Refuse(Refusal::Unavailable), Fault::LoseAnswer] {
+    for fault in [Fault::Refuse(Refusal::Unavailable), Fault::LoseResponse] {
         for skip in 0..3 {
-            faulty.disturb(Call { skip, ..Call::default() }, fault.clone());
+            faulty.inject(Call { skip, ..Call::default() }, fault.clone());
             let reply = gateway.post(STORES).await.answers_one_of(&[201, 503]);
-            faulty.calm();
+            faulty.clear_faults();
             let here = gateway.get(&list).await.answers(200);
             let there = larder.restarted().await.get(&list).await.answers(200);
             assert_eq!(
@@ -122,7 +122,7 @@ contract_test!(a_gateway_lists_what_another_would_whichever_call_of_a_making_fai
 
 contract_test!(a_write_whose_answer_is_lost_is_503_and_can_be_repeated, async |larder: Larder| {
     let (faulty, store) = disturbed(&larder).await;
-    faulty.disturb(call(Operation::Put, RECORDS), Fault::LoseAnswer);
+    faulty.inject(call(Operation::Put, RECORDS), Fault::LoseResponse);
     assert_unavailable(&store.put("/records/a").body("new").await);
     store.put("/records/a").body("new").await.answers(201);
     store.record("a").await.holds(b"new");
@@ -130,7 +130,7 @@ contract_test!(a_write_whose_answer_is_lost_is_503_and_can_be_repeated, async |l
 
 contract_test!(a_full_backend_is_reported_and_the_old_value_stays, async |larder: Larder| {
     let (faulty, store) = disturbed(&larder).await;
-    faulty.disturb(call(Operation::Put, RECORDS), Fault::Refuse(Refusal::Full));
+    faulty.inject(call(Operation::Put, RECORDS), Fault::Refuse(Refusal::Full));
     let reply = store.put("/records/a").body("new").await.answers_one_of(&[503, 507]);
     reply.fails_with_any();
     assert_discreet(&reply);
@@ -144,7 +144,7 @@ contract_test!(a_read_that_breaks_off_never_looks_whole, async |larder: Larder| 
     store.put_coded("coded", "gzip", gzip(&large).await).await;
     for key in ["plain", "coded"] {
         for after in [0, 100, 400] {
-            faulty.disturb(call(Operation::Get, RECORDS), Fault::CutBody { after });
+            faulty.inject(call(Operation::Get, RECORDS), Fault::CutBody { after });
             let mut connection = store.larder().connect().await;
             let target = store.path(&format!("/records/{key}"));
             let request =
@@ -163,7 +163,7 @@ contract_test!(a_read_that_breaks_off_never_looks_whole, async |larder: Larder| 
 contract_test!(a_write_whose_body_breaks_off_behind_the_gateway_leaves_the_old_value, async |larder: Larder| {
     let (faulty, store) = disturbed(&larder).await;
     for after in [0, 1, 100_000] {
-        faulty.disturb(call(Operation::Put, RECORDS), Fault::CutBody { after });
+        faulty.inject(call(Operation::Put, RECORDS), Fault::CutBody { after });
         let reply = store.put("/records/a").body(vec![b'n'; 300_000]).await;
         reply.fails_with_any();
         store.record("a").await.holds(b"old");
@@ -172,15 +172,15 @@ contract_test!(a_write_whose_body_breaks_off_behind_the_gateway_leaves_the_old_v
 
 /// Returns a record `a` that holds `old`, behind a gateway that knows its store, over an object store that can be
 /// disturbed.
-async fn disturbed(larder: &Larder) -> (Arc<Faulty>, Store) {
+async fn disturbed(larder: &Larder) -> (Arc<FaultInjector>, Store) {
     let (faulty, gateway) = faulty_gateway(larder).await;
     let store = gateway.new_store().await;
     store.put_text("a", "old").await;
     (faulty, store)
 }
 
-async fn faulty_gateway(larder: &Larder) -> (Arc<Faulty>, Larder) {
-    let faulty: Arc<Faulty> = Arc::new(Faulty::new(larder.objects(), larder.clock()));
+async fn faulty_gateway(larder: &Larder) -> (Arc<FaultInjector>, Larder) {
+    let faulty: Arc<FaultInjector> = Arc::new(FaultInjector::new(larder.objects(), larder.clock()));
     let gateway = larder.restarted_over(faulty.clone()).await;
     (faulty, gateway)
 }

@@ -12,8 +12,8 @@ use larder::{
     kv, runs,
     storage::{
         ByteStream, GetOptions, ListOptions, MAX_LIST_KEYS, ObjectStore, PutOptions,
-        embedded::{EmbeddedOptions, EmbeddedStore, inspect},
-        in_memory::MemoryStore,
+        embedded::{EmbeddedOptions, EmbeddedStore, check_integrity},
+        in_memory::InMemoryStore,
     },
 };
 use serde_json::Value;
@@ -196,7 +196,7 @@ async fn in_its_folder(format: u32) {
     // Tasks of the gateways still hold the folder, but nothing changes any more.
     let copy = tempfile::tempdir().expect("there is room for a folder");
     copy_folder(folder.path(), copy.path());
-    inspect(copy.path(), |what, wrong| panic!("{what}: {wrong}")).expect("it can be read");
+    check_integrity(copy.path(), |what, wrong| panic!("{what}: {wrong}")).expect("it can be read");
 }
 
 async fn over(format: u32, objects: Arc<dyn ObjectStore>) {
@@ -219,7 +219,7 @@ macro_rules! every_format {
             #[tokio::test(flavor = "multi_thread")]
             async fn is_read_and_changed_in_memory() {
                 let clock = super::Fixture::of($format).clock();
-                super::over($format, std::sync::Arc::new(super::MemoryStore::new(clock))).await;
+                super::over($format, std::sync::Arc::new(super::InMemoryStore::new(clock))).await;
             }
 
             #[cfg(feature = "s3")]

@@ -8,7 +8,7 @@ use larder::{
         CacheOptions, Catalog, CatalogOptions, ContentCoding, NewStore, RecordAttributes, Records, StoreName,
         StoreSnapshot, UserId,
     },
-    storage::{ByteStream, ListOptions, ObjectStore, Precondition, in_memory::MemoryStore},
+    storage::{ByteStream, ListOptions, ObjectStore, Precondition, in_memory::InMemoryStore},
 };
 
 /// Staleness bound of a gateway's view.
@@ -30,7 +30,7 @@ pub struct Gateway {
 impl World {
     pub fn new() -> Self {
         let clock = Arc::new(ManualClock::new(Timestamp::from_millis(1_767_225_600_000)));
-        let objects = Arc::new(MemoryStore::new(clock.clone()));
+        let objects = Arc::new(InMemoryStore::new(clock.clone()));
         Self { objects, clock, owner: UserId::generate(&SeededRandom::new(0)) }
     }
 

@@ -7,12 +7,12 @@ use larder::{
     kv::{GeneralAccess, Patch, StoreLocator, StoreQuery, StoreUpdate},
     storage::{
         Operation,
-        single_writer::{DOUBT, SoleWriter},
+        single_writer::{IN_DOUBT_WINDOW, SingleWriterStore},
     },
 };
 use larder_test_kit::{
-    fault_injection::{Call, Fault, Faulty, Refusal},
-    no_conditional_writes::Unconditional,
+    fault_injection::{Call, Fault, FaultInjector, Refusal},
+    no_conditional_writes::NoConditionalWrites,
 };
 
 use crate::gateways::{Gateway, World, name, new_store};
@@ -20,10 +20,10 @@ use crate::gateways::{Gateway, World, name, new_store};
 /// Tasks that are under way at the same time.
 const RACERS: usize = 20;
 
-fn leader(world: &World) -> (Gateway, Arc<Faulty>) {
-    let faulty = Arc::new(Faulty::new(world.objects.clone(), world.clock.clone()));
-    let unconditional = Arc::new(Unconditional::new(faulty.clone()));
-    let objects = Arc::new(SoleWriter::new(unconditional, world.clock.clone()));
+fn leader(world: &World) -> (Gateway, Arc<FaultInjector>) {
+    let faulty = Arc::new(FaultInjector::new(world.objects.clone(), world.clock.clone()));
+    let unconditional = Arc::new(NoConditionalWrites::new(faulty.clone()));
+    let objects = Arc::new(SingleWriterStore::new(unconditional, world.clock.clone()));
     (world.gateway_over(objects, 1, None), faulty)
 }
 
@@ -44,15 +44,15 @@ async fn with_time<T>(world: &World, work: impl Future<Output = T>) -> T {
 
 #[tokio::test]
 async fn twenty_that_want_one_name_get_one_store_whatever_is_left_unanswered() {
-    let whatever = [Fault::LoseAnswer, Fault::Refuse(Refusal::Timeout), Fault::Refuse(Refusal::Unavailable)];
+    let whatever = [Fault::LoseResponse, Fault::Refuse(Refusal::Timeout), Fault::Refuse(Refusal::Unavailable)];
     for seed in 0..20 {
         let world = World::new();
         let (leader, faulty) = leader(&world);
-        faulty.disturb_by_chance(seed, 200, whatever.to_vec());
+        faulty.inject_at_random(seed, 200, whatever.to_vec());
         let racers = (0..RACERS).map(|_| leader.catalog.create(world.owner, new_store(Some("shop"))));
         let created = with_time(&world, join_all(racers)).await;
-        faulty.calm();
-        world.clock.advance(DOUBT);
+        faulty.clear_faults();
+        world.clock.advance(IN_DOUBT_WINDOW);
         let store = leader.create(world.owner, Some("shop")).await;
         for created in created.into_iter().flatten() {
             assert_eq!(created.store.document.id, store.document.id, "seed {seed}");
@@ -72,13 +72,13 @@ async fn a_change_whose_answer_was_lost_is_made_once_and_the_next_waits_until_no
     let retitle = |title: &str| StoreUpdate { title: Patch::Set(title.to_owned()), ..StoreUpdate::default() };
     let put = || Call { operation: Some(Operation::Put), key_contains: "/stores/".to_owned(), skip: 0 };
 
-    faulty.disturb(put(), Fault::LoseAnswer);
+    faulty.inject(put(), Fault::LoseResponse);
     let changed =
         with_time(&world, leader.catalog.update(id, retitle("one"))).await.expect("it was seen to have happened");
     assert_eq!(changed.document.version, 3);
     leader.catalog.update(id, retitle("two")).await.expect("nothing is in doubt");
 
-    faulty.disturb(put(), Fault::Refuse(Refusal::Timeout));
+    faulty.inject(put(), Fault::Refuse(Refusal::Timeout));
     with_time(&world, leader.catalog.update(id, retitle("three"))).await.expect("it was sent again");
     let restrict = StoreUpdate { general_access: Some(GeneralAccess::Restricted), ..StoreUpdate::default() };
     let refused = leader.catalog.update(id, restrict.clone()).await.expect_err("the first may arrive over it");
@@ -86,7 +86,7 @@ async fn a_change_whose_answer_was_lost_is_made_once_and_the_next_waits_until_no
         matches!(refused, larder::kv::Error::Unavailable { retry_after, .. } if retry_after > Duration::from_secs(50)),
         "{refused:?}"
     );
-    world.clock.advance(DOUBT);
+    world.clock.advance(IN_DOUBT_WINDOW);
     leader.catalog.update(id, restrict).await.expect("it cannot arrive any more");
     let locator = StoreLocator::Name(world.owner, name("shop"));
     let store = world.gateway(2).catalog.resolve(&locator).await.expect("the store");

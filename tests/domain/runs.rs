@@ -7,9 +7,9 @@ use larder::clock::{ClockGuard, Random, SeededRandom};
 use larder::jobs::Job;
 use larder::kv::{create_json, put_unconditionally};
 use larder::runs::{Outcome, RunFilter, RunScope, RunStatus};
-use larder::storage::metrics_layer::Measured;
+use larder::storage::metrics_layer::MetricsLayer;
 use larder::storage::{ListOptions, MAX_LIST_KEYS, ObjectStore, Operation};
-use larder_test_kit::fault_injection::{Call, Fault, Faulty, Refusal};
+use larder_test_kit::fault_injection::{Call, Fault, FaultInjector, Refusal};
 
 use crate::gateways::World;
 use crate::run_host::Host;
@@ -35,7 +35,7 @@ async fn count(objects: &dyn ObjectStore, prefix: &str) -> usize {
 async fn a_page_anywhere_in_a_long_list_costs_few_lists_and_a_read_for_each_run_that_it_shows() {
     const RUNS: usize = 4_500;
     let world = World::new();
-    let measured = Arc::new(Measured::new(world.objects.clone()));
+    let measured = Arc::new(MetricsLayer::new(world.objects.clone()));
     let host = Host::new(&world, measured.clone(), 1).await;
     let store = host.gateway.create(world.owner, None).await;
     let mut made = Vec::new();
@@ -83,14 +83,14 @@ async fn a_page_anywhere_in_a_long_list_costs_few_lists_and_a_read_for_each_run_
 async fn a_crash_at_any_call_of_a_runs_life_leaves_nothing_for_ever_and_never_half_a_run() {
     for crash_at in 0..70 {
         let world = World::new();
-        let faulty = Arc::new(Faulty::new(world.objects.clone(), world.clock.clone()));
+        let faulty = Arc::new(FaultInjector::new(world.objects.clone(), world.clock.clone()));
         let sound = Host::new(&world, world.objects.clone(), 1).await;
         let store = sound.gateway.create(world.owner, None).await;
         let before = count(world.objects.as_ref(), "larder/runs").await;
         let host = Host::new(&world, faulty.clone(), 2).await;
         for _ in 0..200 {
             let call = Call { operation: None, key_contains: "larder/runs".to_owned(), skip: crash_at };
-            faulty.disturb(call, Fault::Refuse(Refusal::Unavailable));
+            faulty.inject(call, Fault::Refuse(Refusal::Unavailable));
         }
         let made = host.start(&world, &store).await;
         if let Ok(run) = &made {

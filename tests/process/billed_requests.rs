@@ -138,7 +138,7 @@ fn the_meter_shows_the_calls_that_came_over_the_wire() {
     assert_eq!(status, 200);
     assert!(zip.starts_with(b"PK\x03\x04") && zip.len() < large.len(), "an archive, and a compressed one");
     site.agrees("a download of all");
-    for fault in [Fault::Refuse(Refusal::slow_down()), Fault::LoseAnswer(Ending::Reset)] {
+    for fault in [Fault::Refuse(Refusal::slow_down()), Fault::LoseResponse(Ending::Reset)] {
         let path = "small";
         let armed = site.proxy.arm(fault, Times::Next(1), move |request| request.path.ends_with(path));
         assert_eq!(site.ask("GET", &format!("{records}/small"), None).0, 200);

@@ -40,7 +40,7 @@ impl Backend {
     pub fn bucket(prefix: &str) -> Self {
         use larder::storage::{
             s3::{S3Options, S3Store},
-            single_writer::SoleWriter,
+            single_writer::SingleWriterStore,
         };
 
         use crate::bucket::variable;
@@ -58,8 +58,11 @@ impl Backend {
             let found = bucket.probe(&SystemRandom).await.expect("a probe");
             (Arc::new(bucket), found)
         });
-        let objects: Arc<dyn ObjectStore> =
-            if found.conditional_writes { bucket } else { Arc::new(SoleWriter::new(bucket, Arc::new(SystemClock))) };
+        let objects: Arc<dyn ObjectStore> = if found.conditional_writes {
+            bucket
+        } else {
+            Arc::new(SingleWriterStore::new(bucket, Arc::new(SystemClock)))
+        };
         Self { objects, classes: Some(larder::kv::CacheOptions::SHARED_STALENESS), runtime }
     }
 

@@ -110,8 +110,8 @@ fn faults() -> Vec<(&'static str, Fault)> {
         ("an answer cut in its head", Fault::CutAnswer(Place::Head(9), Ending::Close)),
         ("an answer reset in its head", Fault::CutAnswer(Place::Head(9), Ending::Reset)),
         ("an answer cut in its body", Fault::CutAnswer(Place::Body(5), Ending::Close)),
-        ("a lost answer", Fault::LoseAnswer(Ending::Close)),
-        ("a lost answer and a reset", Fault::LoseAnswer(Ending::Reset)),
+        ("a lost answer", Fault::LoseResponse(Ending::Close)),
+        ("a lost answer and a reset", Fault::LoseResponse(Ending::Reset)),
         ("a plea for patience", Fault::Refuse(Refusal::slow_down().with_retry_after(1))),
         ("an early plea for patience", Fault::Refuse(Refusal::slow_down().before_the_body())),
         ("too many requests", Fault::Refuse(Refusal::too_many_requests())),
@@ -207,7 +207,7 @@ async fn a_write_whose_answer_is_lost_is_not_repeated() {
     let behind = Behind::open().await;
     behind.put("source", b"the source").await.unwrap();
     let faults = [
-        Fault::LoseAnswer(Ending::Close),
+        Fault::LoseResponse(Ending::Close),
         Fault::NeverAnswer,
         Fault::Refuse(Refusal::internal_error()),
         Fault::Refuse(Refusal::gateway_says_unavailable()),
@@ -236,7 +236,7 @@ async fn a_write_whose_answer_is_lost_is_not_repeated() {
 async fn an_upload_whose_completion_is_not_answered_is_not_completed_twice() {
     let behind = Behind::open().await;
     let completes = |request: &crate::proxy::Request| request.method == "POST" && request.query.contains("uploadId=");
-    for fault in [Fault::LoseAnswer(Ending::Close), Fault::Refuse(Refusal::internal_error())] {
+    for fault in [Fault::LoseResponse(Ending::Close), Fault::Refuse(Refusal::internal_error())] {
         behind.proxy.take_requests();
         let armed = behind.proxy.arm(fault.clone(), Times::Next(1), completes);
         Operation::PutParts.run(&behind, "k").await.unwrap_err();

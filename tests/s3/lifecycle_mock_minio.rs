@@ -9,12 +9,12 @@ use larder::{
     storage::{
         LifecycleError, ObjectStore, Precondition, Reconciled, UnfitRules, WantedRule, WantedRules,
         diagnostics::{Conditions, Examiner, Verdict},
-        metrics_layer::Measured,
+        metrics_layer::MetricsLayer,
         s3::{S3Options, S3Store},
-        single_writer::SoleWriter,
+        single_writer::SingleWriterStore,
     },
 };
-use larder_test_kit::{fault_injection::Faulty, no_conditional_writes::Unconditional};
+use larder_test_kit::{fault_injection::FaultInjector, no_conditional_writes::NoConditionalWrites};
 
 use crate::{
     behind_proxy::{TIMEOUTS, put},
@@ -239,9 +239,9 @@ async fn an_examination_tells_what_becomes_of_rules_and_leaves_none() {
 async fn the_hourly_job_writes_what_is_missing_through_every_decorator() {
     let minio = MockMinio::start(Deviations::default()).await;
     let clock = Arc::new(SystemClock);
-    let faulty = Arc::new(Faulty::new(Arc::new(open(&minio, "root/").await), clock.clone()));
-    let unconditional = Arc::new(Unconditional::new(Arc::new(Measured::new(faulty))));
-    let objects = Arc::new(SoleWriter::new(unconditional, clock));
+    let faulty = Arc::new(FaultInjector::new(Arc::new(open(&minio, "root/").await), clock.clone()));
+    let unconditional = Arc::new(NoConditionalWrites::new(Arc::new(MetricsLayer::new(faulty))));
+    let objects = Arc::new(SingleWriterStore::new(unconditional, clock));
     let job = LifecycleRulesJob::new(LifecycleRules::new(objects));
     for written in [1, 0] {
         assert_eq!(job.run_once().await.unwrap().processed, written);

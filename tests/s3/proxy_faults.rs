@@ -141,7 +141,7 @@ async fn an_answer_is_cut_at_any_byte() {
 async fn a_lost_answer_is_lost_after_the_request_is_done() {
     let (tiny, proxy) = both().await;
     for (path, ending, kind) in [("/a", Ending::Close, Ok(0)), ("/b", Ending::Reset, Err(ErrorKind::ConnectionReset))] {
-        proxy.arm(Fault::LoseAnswer(ending), Times::Next(1), any);
+        proxy.arm(Fault::LoseResponse(ending), Times::Next(1), any);
         let mut stream = connect(&proxy.endpoint()).await.unwrap();
         let request = format!("PUT {path} HTTP/1.1\r\nhost: t\r\ncontent-length: 4\r\n\r\ndone");
         stream.write_all(request.as_bytes()).await.unwrap();

@@ -152,12 +152,12 @@ impl fmt::Debug for ByteStream {
 
 /// Received bytes of a body against its announced length.
 #[derive(Debug)]
-pub struct AnnouncedLength {
+pub struct ContentLengthCheck {
     announced: Option<u64>,
     received: u64,
 }
 
-impl AnnouncedLength {
+impl ContentLengthCheck {
     /// Starts at zero bytes of a body with this announced length, if any.
     pub fn new(announced: Option<u64>) -> Self {
         Self { announced, received: 0 }
@@ -176,14 +176,14 @@ impl AnnouncedLength {
 
     /// Returns the number of bytes still to come, if a length was announced.
     #[cfg(feature = "s3")]
-    pub fn left(&self) -> Option<u64> {
+    pub fn remaining(&self) -> Option<u64> {
         self.announced.map(|announced| announced.saturating_sub(self.received))
     }
 
     /// Returns whether all announced bytes have come; more would be too many.
     #[cfg(feature = "s3")]
-    pub fn is_reached(&self) -> bool {
-        self.left() == Some(0)
+    pub fn is_complete(&self) -> bool {
+        self.remaining() == Some(0)
     }
 
     /// Checks that the body ends at its announced length.

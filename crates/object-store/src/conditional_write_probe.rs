@@ -15,27 +15,27 @@ use super::{
 const RACERS: usize = 16;
 
 /// Maximum number of races for an object, until one is conclusive.
-const TRIES: usize = 2;
+const MAX_RACE_ATTEMPTS: usize = 2;
 
 /// Number of concurrent races, each for its own object.
 const RACES: usize = 2;
 
 /// A probe of an object store's conditional writes.
 #[derive(Debug, Clone, Copy)]
-pub struct Trial<'a> {
+pub struct ConditionalWriteProbe<'a> {
     /// The object store.
     pub objects: &'a dyn ObjectStore,
 }
 
-impl Trial<'_> {
+impl ConditionalWriteProbe<'_> {
     /// Checks, one write after the other, that exactly the permitted writes happen.
-    pub async fn keeps_conditions(&self, key: &str) -> Result<bool> {
+    pub async fn honours_preconditions(&self, key: &str) -> Result<bool> {
         let first = match self.write(key, "first", Precondition::IfAbsent).await {
             Ok(first) => first,
             Err(Error::Unsupported(_)) => return Ok(false),
             Err(error) => return Err(error),
         };
-        if !is_refused(self.write(key, "second", Precondition::IfAbsent).await)? {
+        if !is_rejected(self.write(key, "second", Precondition::IfAbsent).await)? {
             return Ok(false);
         }
         let second = match self.write(key, "third", Precondition::IfMatch(first.etag.clone())).await {
@@ -43,18 +43,19 @@ impl Trial<'_> {
             Err(Error::Precondition | Error::Unsupported(_)) => return Ok(false),
             Err(error) => return Err(error),
         };
-        if first.etag == second.etag || !is_refused(self.write(key, "fourth", Precondition::IfMatch(first.etag)).await)?
+        if first.etag == second.etag
+            || !is_rejected(self.write(key, "fourth", Precondition::IfMatch(first.etag)).await)?
         {
             return Ok(false);
         }
         // An absent object matches no validator: otherwise a writer that replaces the version it has seen would restore
         // a deleted object. (MinIO until autumn 2025, https://github.com/minio/minio/issues/21526)
         self.objects.delete(key, Precondition::None).await?;
-        is_refused(self.write(key, "fifth", Precondition::IfMatch(second.etag)).await)
+        is_rejected(self.write(key, "fifth", Precondition::IfMatch(second.etag)).await)
     }
 
     /// Checks the same for deletes.
-    pub async fn keeps_conditions_of_deletes(&self, key: &str) -> Result<bool> {
+    pub async fn honours_delete_preconditions(&self, key: &str) -> Result<bool> {
         let old = self.write(key, "old", Precondition::None).await?.etag;
         let new = self.write(key, "new", Precondition::None).await?.etag;
         let refused = self.objects.delete(key, Precondition::IfMatch(old)).await;
@@ -67,20 +68,20 @@ impl Trial<'_> {
     }
 
     /// Checks that of concurrent creations one wins, and then of concurrent replacements of the version seen.
-    pub async fn survives_races(&self, folder: &str) -> Result<bool> {
-        let races = Self::raced_for(folder).into_iter().map(|key| self.survives_race(key));
+    pub async fn honours_under_contention(&self, folder: &str) -> Result<bool> {
+        let races = Self::race_keys(folder).into_iter().map(|key| self.has_one_winner(key));
         let won: Vec<bool> = join_all(races).await.into_iter().collect::<Result<_>>()?;
         Ok(won.into_iter().all(|won| won))
     }
 
     /// Returns the keys below a folder that are raced for.
-    pub fn raced_for(folder: &str) -> Vec<String> {
+    pub fn race_keys(folder: &str) -> Vec<String> {
         (0..RACES).map(|race| format!("{folder}race-{race}")).collect()
     }
 
     /// Checks a race, and repeats it once in case something else disturbed it.
-    async fn survives_race(&self, key: String) -> Result<bool> {
-        for _ in 0..TRIES {
+    async fn has_one_winner(&self, key: String) -> Result<bool> {
+        for _ in 0..MAX_RACE_ATTEMPTS {
             self.objects.delete(&key, Precondition::None).await?;
             if let Some(created) = self.race(&key, &Precondition::IfAbsent).await?
                 && self.race(&key, &Precondition::IfMatch(created)).await?.is_some()
@@ -98,21 +99,21 @@ impl Trial<'_> {
             let text = format!("{key} {precondition:?} {racer}");
             self.write(key, text, precondition.clone())
         });
-        let (mut winners, mut is_clear) = (Vec::new(), true);
+        let (mut winners, mut is_conclusive) = (Vec::new(), true);
         for outcome in join_all(racers).await {
             match outcome {
                 Ok(outcome) => winners.push(outcome.etag),
                 Err(Error::Precondition | Error::Throttled { .. }) => {}
-                Err(Error::Timeout | Error::Unavailable(_)) => is_clear = false,
+                Err(Error::Timeout | Error::Unavailable(_)) => is_conclusive = false,
                 Err(error) => return Err(error),
             }
         }
-        let standing = match self.objects.head(key).await {
-            Ok(standing) => standing.etag,
+        let current = match self.objects.head(key).await {
+            Ok(current) => current.etag,
             Err(Error::NotFound) => return Ok(None),
             Err(error) => return Err(error),
         };
-        Ok(winners.pop().filter(|winner| is_clear && winners.is_empty() && *winner == standing))
+        Ok(winners.pop().filter(|winner| is_conclusive && winners.is_empty() && *winner == current))
     }
 
     /// Writes a short text.
@@ -123,7 +124,7 @@ impl Trial<'_> {
     }
 }
 
-fn is_refused(outcome: Result<PutOutcome>) -> Result<bool> {
+fn is_rejected(outcome: Result<PutOutcome>) -> Result<bool> {
     match outcome {
         Ok(_) => Ok(false),
         Err(Error::Precondition) => Ok(true),

@@ -8,12 +8,12 @@ use xxhash_rust::xxh3::Xxh3Default;
 use super::object::{Attributes, ETag};
 
 /// A streaming hash over an object's bytes and, at the end, its attributes.
-pub struct Fingerprint {
+pub struct ContentHasher {
     hash: Box<Xxh3Default>,
     size: u64,
 }
 
-impl Fingerprint {
+impl ContentHasher {
     /// Returns the hash of no bytes.
     pub fn new() -> Self {
         Self { hash: Box::default(), size: 0 }
@@ -44,21 +44,21 @@ impl Fingerprint {
     }
 }
 
-impl Default for Fingerprint {
+impl Default for ContentHasher {
     fn default() -> Self {
         Self::new()
     }
 }
 
-impl fmt::Debug for Fingerprint {
+impl fmt::Debug for ContentHasher {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Fingerprint").field("size", &self.size).finish_non_exhaustive()
+        f.debug_struct("ContentHasher").field("size", &self.size).finish_non_exhaustive()
     }
 }
 
 /// Returns the hash of `bytes` with `attributes`.
-pub fn fingerprint(bytes: &[u8], attributes: &Attributes) -> u128 {
-    let mut hash = Fingerprint::new();
+pub fn content_hash(bytes: &[u8], attributes: &Attributes) -> u128 {
+    let mut hash = ContentHasher::new();
     hash.update(bytes);
     hash.finish(attributes)
 }
@@ -79,15 +79,15 @@ mod tests {
     #[test]
     fn bytes_and_attributes_all_count_and_none_passes_for_another() {
         let hashes = [
-            fingerprint(b"", &attributes("", None)),
-            fingerprint(b"", &attributes("", Some(""))),
-            fingerprint(b"a", &attributes("", None)),
-            fingerprint(b"", &attributes("a", None)),
-            fingerprint(b"", &attributes("", Some("a"))),
-            fingerprint(b"ab", &attributes("", None)),
-            fingerprint(b"a", &attributes("b", None)),
-            fingerprint(b"a", &attributes("", Some("b"))),
-            fingerprint(b"", &attributes("a", Some("b"))),
+            content_hash(b"", &attributes("", None)),
+            content_hash(b"", &attributes("", Some(""))),
+            content_hash(b"a", &attributes("", None)),
+            content_hash(b"", &attributes("a", None)),
+            content_hash(b"", &attributes("", Some("a"))),
+            content_hash(b"ab", &attributes("", None)),
+            content_hash(b"a", &attributes("b", None)),
+            content_hash(b"a", &attributes("", Some("b"))),
+            content_hash(b"", &attributes("a", Some("b"))),
         ];
         for (at, hash) in hashes.iter().enumerate() {
             assert!(!hashes[at + 1..].contains(hash), "hash {at} comes twice");
@@ -97,8 +97,8 @@ mod tests {
     #[test]
     fn the_hash_does_not_depend_on_how_the_bytes_were_cut() {
         let bytes: Vec<u8> = (0..=255).cycle().take(10_000).collect();
-        let mut hash = Fingerprint::new();
+        let mut hash = ContentHasher::new();
         bytes.chunks(77).for_each(|chunk| hash.update(chunk));
-        assert_eq!(hash.finish(&Attributes::default()), fingerprint(&bytes, &Attributes::default()));
+        assert_eq!(hash.finish(&Attributes::default()), content_hash(&bytes, &Attributes::default()));
     }
 }

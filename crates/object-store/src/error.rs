@@ -79,6 +79,6 @@ pub enum Error {
 }
 
 /// Returns whether a failed write is ambiguous: it may have happened, or may still happen.
-pub fn leaves_open<T>(answer: &Result<T>) -> bool {
+pub fn is_ambiguous<T>(answer: &Result<T>) -> bool {
     matches!(answer, Err(Error::Timeout | Error::Unavailable(_)))
 }

@@ -25,10 +25,10 @@ pub enum FencedCalls {
 
 /// A fence before an object store. Clones share its state.
 #[derive(Debug, Clone, Default)]
-pub struct Fence(Arc<RwLock<Option<Raised>>>);
+pub struct Fence(Arc<RwLock<Option<Barrier>>>);
 
 #[derive(Debug)]
-struct Raised {
+struct Barrier {
     calls: FencedCalls,
     reason: Arc<str>,
 }
@@ -36,7 +36,7 @@ struct Raised {
 impl Fence {
     /// Refuses `calls` from now on, for this reason.
     pub fn raise(&self, calls: FencedCalls, reason: &str) {
-        let raised = Raised { calls, reason: Arc::from(reason) };
+        let raised = Barrier { calls, reason: Arc::from(reason) };
         *self.0.write().unwrap_or_else(PoisonError::into_inner) = Some(raised);
     }
 
@@ -45,17 +45,17 @@ impl Fence {
         *self.0.write().unwrap_or_else(PoisonError::into_inner) = None;
     }
 
-    fn admit_read(&self) -> Result<()> {
-        self.admit(|calls| calls == FencedCalls::Writes)
+    fn check_read(&self) -> Result<()> {
+        self.check_call(|calls| calls == FencedCalls::Writes)
     }
 
-    fn admit_write(&self) -> Result<()> {
-        self.admit(|_| false)
+    fn check_write(&self) -> Result<()> {
+        self.check_call(|_| false)
     }
 
-    fn admit(&self, passes: impl FnOnce(FencedCalls) -> bool) -> Result<()> {
+    fn check_call(&self, is_allowed: impl FnOnce(FencedCalls) -> bool) -> Result<()> {
         match &*self.0.read().unwrap_or_else(PoisonError::into_inner) {
-            Some(raised) if !passes(raised.calls) => Err(Error::Fenced(BoxError::from(raised.reason.as_ref()))),
+            Some(raised) if !is_allowed(raised.calls) => Err(Error::Fenced(BoxError::from(raised.reason.as_ref()))),
             Some(_) | None => Ok(()),
         }
     }
@@ -63,12 +63,12 @@ impl Fence {
 
 /// An object store behind a fence.
 #[derive(Debug)]
-pub struct Fenced<S: ?Sized = dyn ObjectStore> {
+pub struct FencedStore<S: ?Sized = dyn ObjectStore> {
     inner: Arc<S>,
     fence: Fence,
 }
 
-impl<S: ObjectStore + ?Sized> Fenced<S> {
+impl<S: ObjectStore + ?Sized> FencedStore<S> {
     /// Puts `fence` before `inner`.
     pub fn new(inner: Arc<S>, fence: Fence) -> Self {
         Self { inner, fence }
@@ -76,39 +76,39 @@ impl<S: ObjectStore + ?Sized> Fenced<S> {
 }
 
 #[async_trait]
-impl<S: ObjectStore + ?Sized> ObjectStore for Fenced<S> {
+impl<S: ObjectStore + ?Sized> ObjectStore for FencedStore<S> {
     async fn put(&self, key: &str, body: ByteStream, options: PutOptions) -> Result<PutOutcome> {
-        self.fence.admit_write()?;
+        self.fence.check_write()?;
         self.inner.put(key, body, options).await
     }
 
     async fn get(&self, key: &str, options: GetOptions) -> Result<Object> {
-        self.fence.admit_read()?;
+        self.fence.check_read()?;
         self.inner.get(key, options).await
     }
 
     async fn head(&self, key: &str) -> Result<ObjectMeta> {
-        self.fence.admit_read()?;
+        self.fence.check_read()?;
         self.inner.head(key).await
     }
 
     async fn delete(&self, key: &str, precondition: Precondition) -> Result<()> {
-        self.fence.admit_write()?;
+        self.fence.check_write()?;
         self.inner.delete(key, precondition).await
     }
 
     async fn delete_many(&self, keys: Vec<String>) -> Result<()> {
-        self.fence.admit_write()?;
+        self.fence.check_write()?;
         self.inner.delete_many(keys).await
     }
 
     async fn list(&self, options: ListOptions) -> Result<ListPage> {
-        self.fence.admit_read()?;
+        self.fence.check_read()?;
         self.inner.list(options).await
     }
 
     async fn copy(&self, from: &str, to: &str, precondition: Precondition) -> Result<PutOutcome> {
-        self.fence.admit_write()?;
+        self.fence.check_write()?;
         self.inner.copy(from, to, precondition).await
     }
 
@@ -124,14 +124,14 @@ impl<S: ObjectStore + ?Sized> ObjectStore for Fenced<S> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::in_memory::MemoryStore;
+    use crate::in_memory::InMemoryStore;
     use bytes::Bytes;
     use larder_runtime::clock::SystemClock;
 
     #[tokio::test]
     async fn a_raised_fence_refuses_calls_and_a_lowered_one_lets_them_pass() {
-        let (memory, fence) = (Arc::new(MemoryStore::new(Arc::new(SystemClock))), Fence::default());
-        let fenced = Fenced::new(memory, fence.clone());
+        let (memory, fence) = (Arc::new(InMemoryStore::new(Arc::new(SystemClock))), Fence::default());
+        let fenced = FencedStore::new(memory, fence.clone());
         let put = async || fenced.put("k", ByteStream::from(Bytes::from_static(b"v")), PutOptions::default()).await;
         put().await.expect("no fence is raised");
         for (calls, reads) in [(FencedCalls::Writes, true), (FencedCalls::All, false)] {

@@ -13,8 +13,8 @@ use bytes::{Bytes, BytesMut};
 use larder_runtime::clock::Clock;
 
 use super::{
-    body::{AnnouncedLength, BodyError, ByteStream},
-    content_hash::{etag, fingerprint},
+    body::{BodyError, ByteStream, ContentLengthCheck},
+    content_hash::{content_hash, etag},
     error::{Error, Result},
     object::{
         Attributes, GetOptions, ListOptions, ListPage, ListedObject, Object, ObjectMeta, Precondition, PutOptions,
@@ -25,7 +25,7 @@ use super::{
 
 /// Objects in memory.
 #[derive(Debug)]
-pub struct MemoryStore {
+pub struct InMemoryStore {
     objects: Mutex<BTreeMap<String, Stored>>,
     clock: Arc<dyn Clock>,
 }
@@ -36,7 +36,7 @@ struct Stored {
     bytes: Bytes,
 }
 
-impl MemoryStore {
+impl InMemoryStore {
     /// Returns an empty store.
     pub fn new(clock: Arc<dyn Clock>) -> Self {
         Self { objects: Mutex::default(), clock }
@@ -57,7 +57,7 @@ impl MemoryStore {
         attributes: Attributes,
         precondition: &Precondition,
     ) -> Result<PutOutcome> {
-        let etag = etag(fingerprint(&bytes, &attributes));
+        let etag = etag(content_hash(&bytes, &attributes));
         let mut objects = self.objects();
         let last_modified = self.clock.now();
         check(objects.get(key), precondition)?;
@@ -77,7 +77,7 @@ fn check(stored: Option<&Stored>, precondition: &Precondition) -> Result<()> {
 }
 
 async fn collect(mut body: ByteStream) -> Result<Bytes, BodyError> {
-    let mut length = AnnouncedLength::new(body.length());
+    let mut length = ContentLengthCheck::new(body.length());
     let mut bytes = BytesMut::new();
     while let Some(chunk) = body.next().await.transpose()? {
         length.add(chunk.len())?;
@@ -88,7 +88,7 @@ async fn collect(mut body: ByteStream) -> Result<Bytes, BodyError> {
 }
 
 #[async_trait]
-impl ObjectStore for MemoryStore {
+impl ObjectStore for InMemoryStore {
     async fn put(&self, key: &str, body: ByteStream, options: PutOptions) -> Result<PutOutcome> {
         let bytes = collect(body).await.map_err(Error::Body)?;
         self.store(key, bytes, options.attributes, &options.precondition)

@@ -23,7 +23,7 @@ pub mod single_writer;
 mod store;
 
 pub use body::{BodyError, ByteStream};
-pub use content_hash::Fingerprint;
+pub use content_hash::ContentHasher;
 pub use error::{BoxError, Error, RejectedFor, Result};
 pub use lifecycle::{
     Lifecycle, LifecycleError, Reconciled, UnfinishedUpload, UnfitRules, UploadMark, UploadPage, WantedRule,

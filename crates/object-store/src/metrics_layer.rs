@@ -29,11 +29,11 @@ use super::{
     store::{ObjectStore, Operation},
 };
 
-/// An object store whose calls are counted.
+/// An object store whose calls are count_bytes.
 #[derive(Debug)]
-pub struct Measured<S: ?Sized = dyn ObjectStore> {
-    meter: Arc<Meter>,
-    timing: Option<Timing>,
+pub struct MetricsLayer<S: ?Sized = dyn ObjectStore> {
+    totals: Arc<ObjectStoreMetrics>,
+    latencies: Option<Latencies>,
     ledger: Option<Arc<CostLedger>>,
     inner: Arc<S>,
 }
@@ -55,7 +55,7 @@ pub struct Calls {
     pub begun: u64,
     /// Calls that succeeded.
     pub succeeded: u64,
-    /// Calls with a negative answer: no such object, a failed precondition, or an unsatisfiable range.
+    /// Calls with a negative result: no such object, a failed precondition, or an unsatisfiable range.
     pub negative: u64,
     /// Calls that failed.
     pub failed: u64,
@@ -89,14 +89,14 @@ impl Counts {
 }
 
 #[derive(Debug, Default)]
-struct Meter {
-    calls: [CallMeter; Operation::ALL.len()],
+struct ObjectStoreMetrics {
+    calls: [CallCounters; Operation::ALL.len()],
     bytes_in: AtomicU64,
     bytes_out: AtomicU64,
 }
 
 #[derive(Debug, Default)]
-struct CallMeter {
+struct CallCounters {
     begun: AtomicU64,
     succeeded: AtomicU64,
     negative: AtomicU64,
@@ -105,17 +105,17 @@ struct CallMeter {
 
 /// Latencies of calls.
 #[derive(Debug)]
-struct Timing {
+struct Latencies {
     clock: Arc<dyn Clock>,
     durations: [DurationHistogram; Operation::ALL.len()],
 }
 
-impl Meter {
+impl ObjectStoreMetrics {
     fn counts(&self) -> Counts {
         let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         Counts {
             calls: Operation::ALL.map(|operation| {
-                let CallMeter { begun, succeeded, negative, failed } = &self.calls[operation as usize];
+                let CallCounters { begun, succeeded, negative, failed } = &self.calls[operation as usize];
                 Calls { begun: read(begun), succeeded: read(succeeded), negative: read(negative), failed: read(failed) }
             }),
             bytes_in: read(&self.bytes_in),
@@ -142,16 +142,16 @@ impl Meter {
     }
 }
 
-impl<S: ObjectStore + ?Sized> Measured<S> {
+impl<S: ObjectStore + ?Sized> MetricsLayer<S> {
     /// Counts the calls of `inner`.
     pub fn new(inner: Arc<S>) -> Self {
-        Self { inner, meter: Arc::default(), timing: None, ledger: None }
+        Self { inner, totals: Arc::default(), latencies: None, ledger: None }
     }
 
     /// Counts the calls of `inner` and measures their latencies, and registers both in `metrics`.
     pub fn with_metrics(inner: Arc<S>, clock: Arc<dyn Clock>, metrics: &Metrics) -> Self {
-        let meter: Arc<Meter> = Arc::default();
-        let (calls, bytes) = (Arc::clone(&meter), Arc::clone(&meter));
+        let totals: Arc<ObjectStoreMetrics> = Arc::default();
+        let (calls, bytes) = (Arc::clone(&totals), Arc::clone(&totals));
         let help = "Total number of requests to the object store, by operation and outcome (negative: the response was 404, 412 or 416).";
         metrics.register("larder_object_store_requests_total", help, MetricKind::Counter, move || calls.call_samples());
         let help = "Total bytes of bodies sent to and received from the object store.";
@@ -160,12 +160,12 @@ impl<S: ObjectStore + ?Sized> Measured<S> {
         let names = Operation::ALL.map(Operation::name);
         let durations =
             metrics.register_histograms("larder_object_store_request_duration_seconds", help, "operation", names);
-        Self { inner, meter, timing: Some(Timing { clock, durations }), ledger: None }
+        Self { inner, totals, latencies: Some(Latencies { clock, durations }), ledger: None }
     }
 
     /// Charges the cost of calls in `ledger`, too: for stores without a transport that could charge it.
     #[must_use]
-    pub fn charging(self, ledger: Arc<CostLedger>) -> Self {
+    pub fn with_ledger(self, ledger: Arc<CostLedger>) -> Self {
         Self { ledger: Some(ledger), ..self }
     }
 
@@ -177,16 +177,16 @@ impl<S: ObjectStore + ?Sized> Measured<S> {
 
     /// Returns the counts so far.
     pub fn counts(&self) -> Counts {
-        self.meter.counts()
+        self.totals.counts()
     }
 
     async fn count<T>(&self, operation: Operation, call: impl Future<Output = Result<T>> + Send) -> Result<T> {
-        let CallMeter { begun, succeeded, negative, failed } = &self.meter.calls[operation as usize];
+        let CallCounters { begun, succeeded, negative, failed } = &self.totals.calls[operation as usize];
         begun.fetch_add(1, Ordering::Relaxed);
         self.charge(Costs::for_call(operation.class()));
-        let began = self.timing.as_ref().map(|timing| timing.clock.monotonic());
-        let answer = call.await;
-        let (outcome, word) = match &answer {
+        let began = self.latencies.as_ref().map(|latencies| latencies.clock.monotonic());
+        let result = call.await;
+        let (outcome, word) = match &result {
             Ok(_) => (succeeded, "succeeded"),
             Err(Error::NotFound | Error::Precondition | Error::RangeNotSatisfiable { .. }) => (negative, "negative"),
             Err(
@@ -202,12 +202,12 @@ impl<S: ObjectStore + ?Sized> Measured<S> {
             ) => (failed, "failed"),
         };
         outcome.fetch_add(1, Ordering::Relaxed);
-        if let Some((timing, began)) = self.timing.as_ref().zip(began) {
-            let ended = timing.clock.monotonic();
-            timing.durations[operation as usize].observe(ended.saturating_sub(began));
+        if let Some((latencies, began)) = self.latencies.as_ref().zip(began) {
+            let ended = latencies.clock.monotonic();
+            latencies.durations[operation as usize].observe(ended.saturating_sub(began));
             request_context::record_call_span(|| seen(operation, word, began, ended));
         }
-        answer
+        result
     }
 }
 
@@ -217,7 +217,7 @@ fn seen(operation: Operation, outcome: &'static str, began: Duration, ended: Dur
 }
 
 /// Returns the body with its bytes counted as they pass; one with a known length stays as it is.
-fn counted(body: ByteStream) -> (ByteStream, Arc<AtomicU64>) {
+fn count_bytes(body: ByteStream) -> (ByteStream, Arc<AtomicU64>) {
     if let Some(length) = body.length() {
         return (body, Arc::new(AtomicU64::new(length)));
     }
@@ -232,12 +232,12 @@ fn counted(body: ByteStream) -> (ByteStream, Arc<AtomicU64>) {
 }
 
 #[async_trait]
-impl<S: ObjectStore + ?Sized> ObjectStore for Measured<S> {
+impl<S: ObjectStore + ?Sized> ObjectStore for MetricsLayer<S> {
     async fn put(&self, key: &str, body: ByteStream, options: PutOptions) -> Result<PutOutcome> {
-        let (body, length) = counted(body);
+        let (body, length) = count_bytes(body);
         let outcome = self.count(Operation::Put, self.inner.put(key, body, options)).await?;
         let bytes_in = length.load(Ordering::Relaxed);
-        self.meter.bytes_in.fetch_add(bytes_in, Ordering::Relaxed);
+        self.totals.bytes_in.fetch_add(bytes_in, Ordering::Relaxed);
         self.charge(Costs { bytes_in, ..Costs::default() });
         Ok(outcome)
     }
@@ -245,7 +245,7 @@ impl<S: ObjectStore + ?Sized> ObjectStore for Measured<S> {
     async fn get(&self, key: &str, options: GetOptions) -> Result<Object> {
         let object = self.count(Operation::Get, self.inner.get(key, options)).await?;
         let bytes_out = object.range.end - object.range.start;
-        self.meter.bytes_out.fetch_add(bytes_out, Ordering::Relaxed);
+        self.totals.bytes_out.fetch_add(bytes_out, Ordering::Relaxed);
         self.charge(Costs { bytes_out, ..Costs::default() });
         Ok(object)
     }

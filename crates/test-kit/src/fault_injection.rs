@@ -22,7 +22,7 @@ pub enum Fault {
     /// The call fails without an effect.
     Refuse(Refusal),
     /// The call takes effect, but returns [`Error::Timeout`] instead of its success.
-    LoseAnswer,
+    LoseResponse,
     /// The body breaks off after so many bytes: that of a put as if its sender had disconnected, that of a get as if
     /// reading failed. Other operations are undisturbed.
     CutBody {
@@ -73,7 +73,7 @@ pub struct Call {
 
 /// An object store that injects faults.
 #[derive(Debug)]
-pub struct Faulty<S: ?Sized = dyn ObjectStore> {
+pub struct FaultInjector<S: ?Sized = dyn ObjectStore> {
     clock: Arc<dyn Clock>,
     plan: Mutex<Plan>,
     inner: Arc<S>,
@@ -109,24 +109,24 @@ impl Chance {
     }
 }
 
-impl<S: ObjectStore + ?Sized> Faulty<S> {
+impl<S: ObjectStore + ?Sized> FaultInjector<S> {
     /// Wraps `inner`, without faults yet.
     pub fn new(inner: Arc<S>, clock: Arc<dyn Clock>) -> Self {
         Self { inner, clock, plan: Mutex::default() }
     }
 
     /// Injects a fault into one call.
-    pub fn disturb(&self, call: Call, fault: Fault) {
+    pub fn inject(&self, call: Call, fault: Fault) {
         self.plan().script.push((call, fault));
     }
 
     /// Injects from now on one of `faults` into `per_mille` of a thousand calls, at random by `seed`.
-    pub fn disturb_by_chance(&self, seed: u64, per_mille: u64, faults: Vec<Fault>) {
+    pub fn inject_at_random(&self, seed: u64, per_mille: u64, faults: Vec<Fault>) {
         self.plan().chance = Some(Chance { random: SeededRandom::new(seed), per_mille, faults });
     }
 
     /// Stops injecting faults.
-    pub fn calm(&self) {
+    pub fn clear_faults(&self) {
         let mut plan = self.plan();
         plan.script.clear();
         plan.chance = None;
@@ -165,7 +165,7 @@ impl<S: ObjectStore + ?Sized> Faulty<S> {
         match self.next_fault(operation, key) {
             None => Ok(Later::Nothing),
             Some(Fault::Refuse(refusal)) => Err(refusal.into()),
-            Some(Fault::LoseAnswer) => Ok(Later::LoseAnswer),
+            Some(Fault::LoseResponse) => Ok(Later::LoseResponse),
             Some(Fault::CutBody { after }) => Ok(Later::CutBody(after)),
             Some(Fault::Delay(delay)) => {
                 self.clock.sleep(delay).await;
@@ -178,22 +178,22 @@ impl<S: ObjectStore + ?Sized> Faulty<S> {
 /// The part of a fault after its call has begun.
 enum Later {
     Nothing,
-    LoseAnswer,
+    LoseResponse,
     CutBody(u64),
 }
 
 impl Later {
     fn end<T>(&self, answer: Result<T>) -> Result<T> {
         match (self, answer) {
-            (Self::LoseAnswer, Ok(_)) => Err(Error::Timeout),
-            (Self::Nothing | Self::CutBody(_) | Self::LoseAnswer, answer) => answer,
+            (Self::LoseResponse, Ok(_)) => Err(Error::Timeout),
+            (Self::Nothing | Self::CutBody(_) | Self::LoseResponse, answer) => answer,
         }
     }
 
     fn cut(&self, body: ByteStream, error: fn() -> BodyError) -> ByteStream {
         match self {
             Self::CutBody(after) => cut(body, *after, error),
-            Self::Nothing | Self::LoseAnswer => body,
+            Self::Nothing | Self::LoseResponse => body,
         }
     }
 }
@@ -219,7 +219,7 @@ fn cut(body: ByteStream, after: u64, error: fn() -> BodyError) -> ByteStream {
 }
 
 #[async_trait]
-impl<S: ObjectStore + ?Sized> ObjectStore for Faulty<S> {
+impl<S: ObjectStore + ?Sized> ObjectStore for FaultInjector<S> {
     async fn put(&self, key: &str, body: ByteStream, options: PutOptions) -> Result<PutOutcome> {
         let later = self.begin(Operation::Put, key).await?;
         let body = later.cut(body, || BodyError::Aborted);

@@ -11,11 +11,11 @@ use larder_object_store::{
 
 /// An object store without conditional writes.
 #[derive(Debug)]
-pub struct Unconditional<S: ?Sized = dyn ObjectStore> {
+pub struct NoConditionalWrites<S: ?Sized = dyn ObjectStore> {
     inner: Arc<S>,
 }
 
-impl<S: ObjectStore + ?Sized> Unconditional<S> {
+impl<S: ObjectStore + ?Sized> NoConditionalWrites<S> {
     /// Passes on the unconditional operations of `inner`.
     pub fn new(inner: Arc<S>) -> Self {
         Self { inner }
@@ -30,7 +30,7 @@ fn refuse(precondition: &Precondition) -> Result<()> {
 }
 
 #[async_trait]
-impl<S: ObjectStore + ?Sized> ObjectStore for Unconditional<S> {
+impl<S: ObjectStore + ?Sized> ObjectStore for NoConditionalWrites<S> {
     async fn put(&self, key: &str, body: ByteStream, options: PutOptions) -> Result<PutOutcome> {
         refuse(&options.precondition)?;
         self.inner.put(key, body, options).await

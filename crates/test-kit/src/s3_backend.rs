@@ -5,7 +5,7 @@ use std::{env, sync::Arc};
 use larder_object_store::{
     ObjectStore,
     s3::{Capabilities, S3Options, S3Store},
-    single_writer::SoleWriter,
+    single_writer::SingleWriterStore,
 };
 use larder_runtime::{
     clock::{Random, SystemClock, SystemRandom},
@@ -24,7 +24,7 @@ pub async fn open() -> Arc<dyn ObjectStore> {
 /// Returns the same; its calls are charged in `ledger`.
 pub async fn open_with_ledger(ledger: Arc<CostLedger>) -> Arc<dyn ObjectStore> {
     let (store, found) = open_own(own_options(), ledger).await;
-    if found.conditional_writes { store } else { Arc::new(SoleWriter::new(store, Arc::new(SystemClock))) }
+    if found.conditional_writes { store } else { Arc::new(SingleWriterStore::new(store, Arc::new(SystemClock))) }
 }
 
 /// Returns the object store without a leader and with other settings, and its capabilities.

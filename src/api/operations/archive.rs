@@ -315,7 +315,7 @@ impl Entry {
             let decoded = coding.decode(body, lease);
             return Ok(Self { is_large: true, is_decoded: true, ..Self::new(name, String::new(), decoded) });
         }
-        let stored = lease.gather(body, MAX_BUFFERED_BYTES).await?;
+        let stored = lease.read_all(body, MAX_BUFFERED_BYTES).await?;
         let problem = decode_problem(coding, ByteStream::from(stored.clone()), lease.clone()).await?;
         lease.shrink_to(stored.len() as u64);
         let stored = ByteStream::from(stored);

@@ -78,7 +78,7 @@ pub async fn read_members(
         Some(coding) => (coding.decode(limit_length(body, 2 * limit), lease.clone()), None),
         None => (body, announced),
     };
-    let bytes = lease.gather(body, limit).await.map_err(|error| match error {
+    let bytes = lease.read_all(body, limit).await.map_err(|error| match error {
         BodyError::TooLarge { .. } => ApiError::request_too_large(limit, actual),
         error @ (BodyError::Aborted
         | BodyError::Stalled

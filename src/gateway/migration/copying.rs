@@ -10,7 +10,9 @@ use futures_util::{Stream, StreamExt, TryStreamExt, stream, try_join};
 use crate::{
     clock::{Clock, Timestamp},
     kv::{MigrationStep, may_expire},
-    storage::{self, ByteStream, Error, Fingerprint, GetOptions, ListedObject, ObjectStore, Precondition, PutOptions},
+    storage::{
+        self, ByteStream, ContentHasher, Error, GetOptions, ListedObject, ObjectStore, Precondition, PutOptions,
+    },
 };
 
 use super::{
@@ -180,7 +182,7 @@ async fn fingerprint_of(objects: &dyn ObjectStore, key: &str) -> storage::Result
         Err(Error::NotFound) => return Ok(None),
         Err(error) => return Err(error),
     };
-    let mut hash = Fingerprint::new();
+    let mut hash = ContentHasher::new();
     while let Some(chunk) = object.body.next().await {
         hash.update(&chunk.map_err(Error::Body)?);
     }

@@ -8,9 +8,9 @@ use crate::{
     kv::{self, MigrationJournal, MigrationState, MigrationStep, check_format},
     storage::{
         MemoryBudget, ObjectStore,
-        embedded::FolderStanding,
+        embedded::FolderStatus,
         s3::{S3Options, S3Store},
-        single_writer::SoleWriter,
+        single_writer::SingleWriterStore,
     },
     telemetry::{CostLedger, Metrics},
 };
@@ -283,7 +283,7 @@ impl Opener<'_> {
     }
 
     fn has_folder(&self, name: &str) -> Result<bool, MigrationError> {
-        let standing = FolderStanding::of(&self.config.data);
+        let standing = FolderStatus::read(&self.config.data);
         let standing = standing.map_err(|cause| MigrationError::Unreadable { name: name.to_owned(), cause })?;
         Ok(standing.format.is_some())
     }
@@ -299,7 +299,7 @@ impl Opener<'_> {
         let clock = backend.clock(self.clock);
         let objects = match backend.access() {
             BackendAccess::Exclusive | BackendAccess::SharedCas => Arc::clone(backend.objects()),
-            BackendAccess::SharedNoCas => Arc::new(SoleWriter::new(Arc::clone(backend.objects()), clock)),
+            BackendAccess::SharedNoCas => Arc::new(SingleWriterStore::new(Arc::clone(backend.objects()), clock)),
         };
         Ok(End { objects, name, is_bucket, backend: Some(backend) })
     }

@@ -89,7 +89,7 @@ mod tests {
         clock::{Clock, ManualClock, Timestamp},
         storage::{
             LifecycleError, Reconciled, Result as StorageResult, UploadMark, UploadPage, WantedRules,
-            in_memory::MemoryStore,
+            in_memory::InMemoryStore,
         },
     };
 
@@ -143,7 +143,7 @@ mod tests {
         let abandoned = [("larder/permanent/empty", (25, None)), ("larder/expiring/7/a", (90, Some(25)))];
         let all = kept.iter().chain(&abandoned).map(|(key, times)| ((*key).to_owned(), *times)).collect();
         let uploads = Uploads(Mutex::new(all), Arc::clone(&clock));
-        let objects = Arc::new(MemoryStore::new(Arc::clone(&clock) as Arc<dyn Clock>));
+        let objects = Arc::new(InMemoryStore::new(Arc::clone(&clock) as Arc<dyn Clock>));
         let clock: Arc<dyn Clock> = clock;
         let guard = Arc::new(ClockGuard::new(Arc::clone(&clock), clock));
         let own = AbandonedUploads::new(objects, Arc::clone(&guard));

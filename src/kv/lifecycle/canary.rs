@@ -184,18 +184,18 @@ mod tests {
     use super::*;
     use crate::{
         clock::ManualClock,
-        storage::{Precondition, diagnostics::Verdict, in_memory::MemoryStore},
+        storage::{Precondition, diagnostics::Verdict, in_memory::InMemoryStore},
     };
 
     struct Bucket {
         clock: Arc<ManualClock>,
-        objects: MemoryStore,
+        objects: InMemoryStore,
     }
 
     impl Bucket {
         fn new() -> Self {
             let clock = Arc::new(ManualClock::new(Timestamp::from_millis(1_767_225_600_000)));
-            Self { objects: MemoryStore::new(clock.clone()), clock }
+            Self { objects: InMemoryStore::new(clock.clone()), clock }
         }
 
         async fn check(&self) -> [(Verdict, String); 2] {

@@ -48,7 +48,7 @@ impl ContentCoding {
     pub fn decode(self, body: ByteStream, lease: Lease) -> ByteStream {
         let decoded = async move {
             let decoded = self.start_decoding(body, &lease).await?;
-            Ok(decoded.and_then(move |chunk| std::future::ready(lease.moved(chunk.len()).map(|()| chunk))))
+            Ok(decoded.and_then(move |chunk| std::future::ready(lease.record_progress(chunk.len()).map(|()| chunk))))
         };
         ByteStream::new(None, stream::once(decoded).try_flatten())
     }

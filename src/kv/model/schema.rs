@@ -218,7 +218,7 @@ impl Schema {
             return Ok(body);
         }
         let lease = memory.lease();
-        let stored = lease.gather(body, MAX_VALIDATED_BYTES).await.map_err(rejection)?;
+        let stored = lease.read_all(body, MAX_VALIDATED_BYTES).await.map_err(rejection)?;
         let json = decoded(attributes, stored.clone(), &lease).await?;
         JsonValidator::check(validators, json, &lease, memory.limit()).await?;
         lease.shrink_to(stored.len() as u64);
@@ -231,7 +231,7 @@ async fn decoded(attributes: &RecordAttributes, stored: Bytes, lease: &Lease) ->
         None => Ok(stored),
         Some(coding) => {
             let decoded = coding.decode(stored.into(), lease.clone());
-            lease.gather(decoded, MAX_VALIDATED_BYTES).await.map_err(rejection)
+            lease.read_all(decoded, MAX_VALIDATED_BYTES).await.map_err(rejection)
         }
     }
 }

@@ -126,21 +126,21 @@ mod tests {
     use super::*;
     use crate::{
         clock::{ManualClock, Timestamp},
-        storage::{Operation, in_memory::MemoryStore, metrics_layer::Measured},
+        storage::{Operation, in_memory::InMemoryStore, metrics_layer::MetricsLayer},
     };
-    use larder_test_kit::fault_injection::{Call, Fault, Faulty};
+    use larder_test_kit::fault_injection::{Call, Fault, FaultInjector};
 
     const DAY_MILLIS: i64 = 86_400_000;
 
     struct World {
         clock: Arc<ManualClock>,
-        objects: Arc<Measured<MemoryStore>>,
+        objects: Arc<MetricsLayer<InMemoryStore>>,
     }
 
     impl World {
         fn new() -> Self {
             let clock = Arc::new(ManualClock::new(Timestamp::from_millis(1_767_225_600_000)));
-            let objects = Arc::new(Measured::new(Arc::new(MemoryStore::new(clock.clone()))));
+            let objects = Arc::new(MetricsLayer::new(Arc::new(InMemoryStore::new(clock.clone()))));
             Self { clock, objects }
         }
 
@@ -235,13 +235,13 @@ mod tests {
     #[tokio::test]
     async fn of_two_gateways_that_write_at_once_neither_takes_back_what_the_other_says() {
         let world = World::new();
-        let faulty = Arc::new(Faulty::new(world.objects.clone(), world.clock.clone()));
+        let faulty = Arc::new(FaultInjector::new(world.objects.clone(), world.clock.clone()));
         let (slow, other) = (world.start_over(faulty.clone(), true).await, world.start().await);
         world.clock.jump(8 * DAY_MILLIS);
         slow.sync().await.expect("it answers");
         world.clock.advance(Duration::from_mins(1));
         let delay = Duration::from_secs(10);
-        faulty.disturb(Call { operation: Some(Operation::Put), ..Call::default() }, Fault::Delay(delay));
+        faulty.inject(Call { operation: Some(Operation::Put), ..Call::default() }, Fault::Delay(delay));
         let mut writing = Box::pin(slow.sync());
         assert!(futures_util::poll!(writing.as_mut()).is_pending());
         other.accept().await.expect("it answers");

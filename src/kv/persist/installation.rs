@@ -11,7 +11,7 @@ use crate::{
     clock::Random,
     storage::{
         self, ObjectStore,
-        fence::{Fence, Fenced, FencedCalls},
+        fence::{Fence, FencedCalls, FencedStore},
     },
 };
 
@@ -200,7 +200,7 @@ impl Installation {
 
     /// Wraps `objects` in the fence that [`check`](Self::check) raises and lowers.
     pub fn fenced(&self, objects: Arc<dyn ObjectStore>) -> Arc<dyn ObjectStore> {
-        Arc::new(Fenced::new(objects, self.fence.clone()))
+        Arc::new(FencedStore::new(objects, self.fence.clone()))
     }
 
     /// Checks that `objects`, which must not be behind the fence, still belong to the installation. Raises the fence
@@ -251,9 +251,9 @@ mod tests {
     use crate::{
         clock::{SeededRandom, SystemClock},
         kv::persist::format_version::FORMAT,
-        storage::{ByteStream, Precondition, PutOptions, in_memory::MemoryStore},
+        storage::{ByteStream, Precondition, PutOptions, in_memory::InMemoryStore},
     };
-    use larder_test_kit::fault_injection::{Call, Fault, Faulty, Refusal};
+    use larder_test_kit::fault_injection::{Call, Fault, FaultInjector, Refusal};
 
     /// A secret that is its own fingerprint.
     struct Plain(&'static str);
@@ -264,23 +264,23 @@ mod tests {
         }
     }
 
-    async fn join(objects: &MemoryStore, seed: u64, secret: &'static str) -> Result<Installation, JoinError> {
+    async fn join(objects: &InMemoryStore, seed: u64, secret: &'static str) -> Result<Installation, JoinError> {
         Installation::join(objects, &SeededRandom::new(seed), &Plain(secret), None).await
     }
 
-    async fn object(objects: &MemoryStore) -> serde_json::Value {
+    async fn object(objects: &InMemoryStore) -> serde_json::Value {
         read_json(objects, object_keys::FORMAT).await.expect("it is read").expect("it is there").0
     }
 
-    async fn holding(object: serde_json::Value) -> MemoryStore {
-        let objects = MemoryStore::new(Arc::new(SystemClock));
+    async fn holding(object: serde_json::Value) -> InMemoryStore {
+        let objects = InMemoryStore::new(Arc::new(SystemClock));
         create_json(&objects, object_keys::FORMAT, &object).await.expect("it is written");
         objects
     }
 
     #[tokio::test]
     async fn the_first_gateway_founds_an_installation_and_the_next_ones_join_it() {
-        let objects = MemoryStore::new(Arc::new(SystemClock));
+        let objects = InMemoryStore::new(Arc::new(SystemClock));
         assert!(Installation::join_existing(&objects, &Plain("a")).await.expect("a read").is_none());
         let first = join(&objects, 1, "a").await.expect("nothing is there");
         let second = join(&objects, 2, "a").await.expect("the same secret");
@@ -314,7 +314,7 @@ mod tests {
 
     #[tokio::test]
     async fn another_secret_is_refused_unless_it_replaces_the_one_that_is_named() {
-        let objects = MemoryStore::new(Arc::new(SystemClock));
+        let objects = InMemoryStore::new(Arc::new(SystemClock));
         let first = join(&objects, 1, "a").await.expect("nothing is there");
         let before = object(&objects).await;
         assert!(matches!(join(&objects, 2, "b").await, Err(JoinError::OtherSecret { .. })));
@@ -331,7 +331,7 @@ mod tests {
 
     #[tokio::test]
     async fn of_gateways_that_start_at_once_one_founds_the_installation() {
-        let objects = MemoryStore::new(Arc::new(SystemClock));
+        let objects = InMemoryStore::new(Arc::new(SystemClock));
         let joined = futures_util::future::join_all((0..8).map(|seed| join(&objects, seed, "a"))).await;
         let ids: std::collections::BTreeSet<_> =
             joined.into_iter().map(|joined| joined.expect("it joins").id).collect();
@@ -341,12 +341,12 @@ mod tests {
     #[tokio::test]
     async fn a_failure_of_the_object_store_neither_raises_the_fence_nor_lowers_it() {
         let clock = Arc::new(SystemClock);
-        let memory = Arc::new(MemoryStore::new(clock.clone()));
-        let faulty = Faulty::new(memory.clone(), clock);
+        let memory = Arc::new(InMemoryStore::new(clock.clone()));
+        let faulty = FaultInjector::new(memory.clone(), clock);
         let installation = join(&memory, 1, "a").await.expect("nothing is there");
         let fenced = installation.fenced(memory.clone());
         let fail = async || {
-            faulty.disturb(Call::default(), Fault::Refuse(Refusal::Unavailable));
+            faulty.inject(Call::default(), Fault::Refuse(Refusal::Unavailable));
             let failed = installation.check(&faulty).await;
             assert!(matches!(failed, Err(CheckError::Storage(_))), "{failed:?}");
         };

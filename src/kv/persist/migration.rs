@@ -165,7 +165,7 @@ mod tests {
             format_version::{FORMAT, FormatError, check_format},
             json::create_json,
         },
-        storage::in_memory::MemoryStore,
+        storage::in_memory::InMemoryStore,
     };
 
     fn state(after: Option<&str>) -> MigrationState {
@@ -184,7 +184,7 @@ mod tests {
 
     #[tokio::test]
     async fn nothing_starts_over_a_journal_and_its_end_is_the_format_of_the_source() {
-        let [source, objects] = [(); 2].map(|()| MemoryStore::new(Arc::new(SystemClock)));
+        let [source, objects] = [(); 2].map(|()| InMemoryStore::new(Arc::new(SystemClock)));
         create_json(&source, object_keys::FORMAT, &FormatObject::current()).await.expect("it is written");
         let mut journal = MigrationJournal::begin(&objects, state(None)).await.expect("nothing is there");
         let refused = check_format(&objects).await.expect_err("it is half migrated");
@@ -202,7 +202,7 @@ mod tests {
 
     #[tokio::test]
     async fn of_two_migrations_to_one_destination_the_first_notices_the_second() {
-        let objects = MemoryStore::new(Arc::new(SystemClock));
+        let objects = InMemoryStore::new(Arc::new(SystemClock));
         let mut first = MigrationJournal::begin(&objects, state(None)).await.expect("nothing is there");
         MigrationJournal::begin(&objects, state(None)).await.expect_err("one was begun");
         let mut second = MigrationJournal::find(&objects).await.expect("it is read").expect("it is there");

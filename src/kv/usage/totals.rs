@@ -248,14 +248,14 @@ mod tests {
     use crate::{
         clock::{Clock, ManualClock, SeededRandom, Timestamp},
         kv::model::ids::UserId,
-        storage::{ByteStream, PutOptions, in_memory::MemoryStore},
+        storage::{ByteStream, PutOptions, in_memory::InMemoryStore},
     };
 
     #[tokio::test]
     async fn the_later_of_two_counts_of_a_store_is_in_the_sum_and_each_store_once() {
         let random = SeededRandom::new(1);
         let clock: Arc<dyn Clock> = Arc::new(ManualClock::new(Timestamp::from_millis(1_767_225_600_000)));
-        let objects = Arc::new(MemoryStore::new(clock.clone()));
+        let objects = Arc::new(InMemoryStore::new(clock.clone()));
         let (owners, now) = ([UserId::generate(&random), UserId::generate(&random)], clock.now());
         let counts: [(usize, &[(u64, u64)]); 3] = [(0, &[(5, 500), (3, 300)]), (0, &[(7, 70)]), (1, &[(1, u64::MAX)])];
         let mut keys = vec!["larder/store-usage/strange".to_owned(), "larder/stores/strange".to_owned()];

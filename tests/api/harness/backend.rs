@@ -5,7 +5,7 @@ use std::sync::Arc;
 use futures_util::future::BoxFuture;
 use larder::storage::{
     embedded::{EmbeddedOptions, EmbeddedStore},
-    in_memory::MemoryStore,
+    in_memory::InMemoryStore,
 };
 
 use super::{clock::ShiftedClock, larder::Larder};
@@ -36,7 +36,7 @@ pub(crate) fn run(backend: Backend, test: fn(Larder) -> BoxFuture<'static, ()>) 
         let clock = Arc::new(ShiftedClock::default());
         match backend {
             Backend::Memory => {
-                let objects = Arc::new(MemoryStore::new(clock.clone()));
+                let objects = Arc::new(InMemoryStore::new(clock.clone()));
                 test(Larder::start(objects, clock).await).await;
             }
             Backend::Embedded => {

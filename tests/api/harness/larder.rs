@@ -12,12 +12,12 @@ use larder::{
     outbound::{HttpClient, LeaderClient, ServerAddress},
     runs::{RunOptions, RunRepository},
     storage::{
-        ListOptions, MAX_LIST_KEYS, ObjectStore, in_memory::MemoryStore, metrics_layer::Measured,
-        single_writer::SoleWriter,
+        ListOptions, MAX_LIST_KEYS, ObjectStore, in_memory::InMemoryStore, metrics_layer::MetricsLayer,
+        single_writer::SingleWriterStore,
     },
     telemetry::{CostLedger, Metrics},
 };
-use larder_test_kit::no_conditional_writes::Unconditional;
+use larder_test_kit::no_conditional_writes::NoConditionalWrites;
 use serde_json::Value;
 
 use super::{calls::Calls, clock::ShiftedClock, connection::Connection, request::Request, server::serve, store::Store};
@@ -44,7 +44,7 @@ pub(crate) struct Larder(Arc<Parts>);
 struct Parts {
     address: SocketAddr,
     objects: Arc<dyn ObjectStore>,
-    measured: Arc<Measured>,
+    measured: Arc<MetricsLayer>,
     clock: Arc<ShiftedClock>,
     catalog: Arc<Catalog>,
     ledger: Arc<CostLedger>,
@@ -86,8 +86,8 @@ impl Larder {
 
     /// Creates the leader over the same objects, as if the object store had no conditional writes.
     pub(crate) async fn leader(&self) -> Self {
-        let unconditional = Arc::new(Unconditional::new(self.0.objects.clone()));
-        Self::start(Arc::new(SoleWriter::new(unconditional, self.0.clock.clone())), self.0.clock.clone()).await
+        let unconditional = Arc::new(NoConditionalWrites::new(self.0.objects.clone()));
+        Self::start(Arc::new(SingleWriterStore::new(unconditional, self.0.clock.clone())), self.0.clock.clone()).await
     }
 
     /// Creates a gateway over the same objects, as if the object store had no conditional writes, whose leader is at
@@ -95,7 +95,7 @@ impl Larder {
     pub(crate) async fn follower_to(&self, address: SocketAddr) -> Self {
         let address = ServerAddress::parse(&format!("http://{address}")).expect("an address");
         let leader = Arc::new(HttpClient::leader(address, Arc::new(SystemClock)));
-        let unconditional = Arc::new(Unconditional::new(self.0.objects.clone()));
+        let unconditional = Arc::new(NoConditionalWrites::new(self.0.objects.clone()));
         Self::start_as(unconditional, self.0.clock.clone(), self.0.ledger.clone(), Some(leader), None, |_| {}).await
     }
 
@@ -120,10 +120,10 @@ impl Larder {
     ) -> Self {
         let mut options = ApiOptions { public_url: LinkOrigin::Fixed(PUBLIC_URL.to_owned()), ..ApiOptions::default() };
         change(&mut options);
-        let measured = Measured::new(objects.clone());
+        let measured = MetricsLayer::new(objects.clone());
         // A backend with lifecycle rules is an object store. It charges per request on the wire.
         let charges_itself = objects.lifecycle().is_some();
-        let measured = Arc::new(if charges_itself { measured } else { measured.charging(ledger.clone()) });
+        let measured = Arc::new(if charges_itself { measured } else { measured.with_ledger(ledger.clone()) });
         let random = Arc::new(SystemRandom);
         let staleness = leader.is_some().then_some(CacheOptions::SHARED_STALENESS);
         let users = UserRepository::open(measured.clone(), clock.clone(), random.clone(), staleness)
@@ -137,7 +137,7 @@ impl Larder {
         let tokens = Arc::new(tokens.guarded_by(guard.clone()));
         let cache = CacheOptions { staleness, ..CacheOptions::default() };
         // In an object store of its own: what is counted and listed here is the work of requests.
-        let of_clock = Arc::new(MemoryStore::new(clock.clone()));
+        let of_clock = Arc::new(InMemoryStore::new(clock.clone()));
         let clock_records = ClockRecords::open(of_clock, guard.clone(), true).await.expect("the clock's record opens");
         let clock_records = Arc::new(clock_records);
         let catalog = CatalogOptions { cache, clock_guard: Some(guard.clone()), ..CatalogOptions::default() };

@@ -8,7 +8,7 @@ use std::{
 use async_trait::async_trait;
 use larder::storage::{
     ByteStream, GetOptions, ListOptions, ListPage, Object, ObjectMeta, ObjectStore, Precondition, PutOptions,
-    PutOutcome, Result, in_memory::MemoryStore,
+    PutOutcome, Result, in_memory::InMemoryStore,
 };
 use tokio::sync::oneshot;
 
@@ -95,7 +95,7 @@ impl Gate {
 /// An object store behind a gate.
 #[derive(Debug)]
 pub struct Gated {
-    pub objects: Arc<MemoryStore>,
+    pub objects: Arc<InMemoryStore>,
     pub gate: Arc<Gate>,
 }
 

@@ -12,7 +12,7 @@ use larder::{
     kv::{CacheOptions, Catalog, CatalogOptions, ClockRecords},
     runs::{RunOptions, RunRepository},
     server::ClientAddr,
-    storage::{ListOptions, ObjectStore, in_memory::MemoryStore},
+    storage::{ListOptions, ObjectStore, in_memory::InMemoryStore},
     telemetry::{CostLedger, Metrics},
 };
 use serde_json::{Value, json};
@@ -69,7 +69,7 @@ impl Gateway {
         let options = RunOptions::default();
         let runs = Arc::new(RunRepository::new(objects.clone(), clock.clone(), random.clone(), guard.clone(), options));
         let run_reconciler = RunSupervision::new(runs.clone(), catalog.clone(), tokens.clone());
-        let apart = Arc::new(MemoryStore::new(clock.clone()));
+        let apart = Arc::new(InMemoryStore::new(clock.clone()));
         let clock_records = ClockRecords::open(apart, guard, false).await.expect("a record");
         let parts = ApiState {
             clock_records: Arc::new(clock_records),
@@ -143,7 +143,7 @@ pub struct Scene {
     pub gate: Arc<Gate>,
     pub gateways: Vec<Arc<Gateway>>,
     clock: Arc<ManualClock>,
-    objects: Arc<MemoryStore>,
+    objects: Arc<InMemoryStore>,
     /// Alice's token.
     pub own: KnownToken,
     /// The token of her run.
@@ -161,7 +161,7 @@ impl Scene {
     /// Returns a scene of one gateway, or of two that share the object store. Every gateway has used all that there is.
     pub async fn new(seed: u64, is_shared: bool) -> Self {
         let clock = Arc::new(ManualClock::new(Timestamp::from_millis(1_767_225_600_000)));
-        let (objects, gate) = (Arc::new(MemoryStore::new(clock.clone())), Arc::<Gate>::default());
+        let (objects, gate) = (Arc::new(InMemoryStore::new(clock.clone())), Arc::<Gate>::default());
         let mut gateways = Vec::new();
         for number in 0..=u64::from(is_shared) {
             let gated = Arc::new(Gated { objects: objects.clone(), gate: gate.clone() });

@@ -16,7 +16,7 @@ use larder::{
     jobs::RunSupervision,
     kv::{CacheOptions, Catalog, CatalogOptions, ClockRecords, Records, SafetyToggles, StoreId, UserId},
     runs::{RunOptions, RunRepository},
-    storage::{GetOptions, ObjectStore, in_memory::MemoryStore},
+    storage::{GetOptions, ObjectStore, in_memory::InMemoryStore},
 };
 
 use super::{clocks::reconciler_task, flaky_store::Rng, time::SimulatedClock};
@@ -124,7 +124,7 @@ pub struct World {
     pub time: Arc<SimulatedClock>,
     /// The object store's own clock.
     pub date: Arc<MachineClock>,
-    objects: Arc<MemoryStore>,
+    objects: Arc<InMemoryStore>,
     pub rng: Rng,
     pub owner: UserId,
     pub scenario: Scenario,
@@ -137,7 +137,7 @@ impl World {
         let time = Arc::new(SimulatedClock::default());
         let world = Arc::new(Self {
             date: MachineClock::new(&time, 0),
-            objects: Arc::new(MemoryStore::new(time.clone())),
+            objects: Arc::new(InMemoryStore::new(time.clone())),
             time,
             rng: Rng::new(seed),
             owner: UserId::generate(&SeededRandom::new(seed)),

@@ -14,7 +14,7 @@ use larder::{
     clock::{Clock, Random, SeededRandom},
     storage::{
         ByteStream, Error, GetOptions, ListOptions, ListPage, Object, ObjectMeta, ObjectStore, Precondition,
-        PutOptions, PutOutcome, Result, in_memory::MemoryStore,
+        PutOptions, PutOutcome, Result, in_memory::InMemoryStore,
     },
 };
 
@@ -73,7 +73,7 @@ pub struct Weather {
 /// An object store at the end of such a line.
 #[derive(Debug)]
 pub struct FlakyStore {
-    objects: Arc<MemoryStore>,
+    objects: Arc<InMemoryStore>,
     clock: Arc<SimulatedClock>,
     rng: Arc<Rng>,
     weather: Weather,
@@ -91,7 +91,7 @@ enum Write {
 
 impl FlakyStore {
     pub fn new(
-        objects: Arc<MemoryStore>,
+        objects: Arc<InMemoryStore>,
         clock: Arc<SimulatedClock>,
         seed: u64,
         weather: Weather,
@@ -153,7 +153,7 @@ impl FlakyStore {
     }
 }
 
-async fn carry_out(objects: &MemoryStore, write: Write) -> Result<Option<PutOutcome>> {
+async fn carry_out(objects: &InMemoryStore, write: Write) -> Result<Option<PutOutcome>> {
     match write {
         Write::Put(key, bytes, options) => objects.put(&key, ByteStream::from(bytes), options).await.map(Some),
         Write::Delete(key, precondition) => objects.delete(&key, precondition).await.map(|()| None),

@@ -15,7 +15,7 @@ use larder::{
         CacheOptions, Catalog, CatalogOptions, NewStore, RecordKey, Records, Retention, SafetyToggles, StoreId,
         StoreLocator, UserId,
     },
-    storage::{ListOptions, ObjectStore, in_memory::MemoryStore},
+    storage::{ListOptions, ObjectStore, in_memory::InMemoryStore},
 };
 
 use super::{
@@ -57,7 +57,7 @@ pub struct World {
     pub clock: Arc<SimulatedClock>,
     pub rng: Rng,
     pub owner: UserId,
-    pub objects: Arc<MemoryStore>,
+    pub objects: Arc<InMemoryStore>,
     steps: Arc<AtomicU64>,
     pub scenario: Scenario,
     gateways: Mutex<Vec<Gateway>>,
@@ -68,7 +68,7 @@ impl World {
     pub fn new(seed: u64, scenario: Scenario, steps: Arc<AtomicU64>) -> Arc<Self> {
         let clock = Arc::new(SimulatedClock::default());
         let world = Self {
-            objects: Arc::new(MemoryStore::new(clock.clone())),
+            objects: Arc::new(InMemoryStore::new(clock.clone())),
             clock,
             rng: Rng::new(seed),
             owner: UserId::generate(&SeededRandom::new(seed)),

@@ -117,7 +117,7 @@ fn fault(choices: &mut Choices, moment: Duration) -> Fault {
         3 => Fault::CutRequest(Place::Body(choices.below(6000)), ending),
         4 => Fault::CutAnswer(Place::Head(choices.below(300)), ending),
         5 => Fault::CutAnswer(Place::Body(choices.below(6000)), ending),
-        6 => Fault::LoseAnswer(ending),
+        6 => Fault::LoseResponse(ending),
         7 => Fault::Refuse(refusal(choices)),
         8 => Fault::TrickleAnswer(Pace { bytes: 100, every: Duration::from_millis(20) }),
         _ => Fault::NeverAnswer,

@@ -62,7 +62,7 @@ where
         None => {}
         Some(Fault::DelayRequest(delay)) => conduct = Conduct { delay, is_done_anyway: true, ..conduct },
         Some(Fault::DelayAnswer(answer_delay)) => conduct = Conduct { answer_delay, is_done_anyway: true, ..conduct },
-        Some(Fault::LoseAnswer(ending)) => {
+        Some(Fault::LoseResponse(ending)) => {
             conduct = Conduct { is_lost: true, ending: Some(ending), is_done_anyway: true, ..conduct };
         }
         Some(Fault::CutRequest(place, ending)) => {

@@ -22,7 +22,7 @@ pub(crate) enum Fault {
     /// Only the beginning of its response comes to the gateway; then both connections end.
     CutAnswer(Place, Ending),
     /// It is done, but the connection to the gateway ends without an answer.
-    LoseAnswer(Ending),
+    LoseResponse(Ending),
     /// The proxy responds; the object store does not see the request.
     Refuse(Refusal),
     /// Its response comes to the gateway bit by bit.

@@ -3,7 +3,7 @@
 use futures_util::{StreamExt, TryStreamExt, stream};
 
 use crate::{
-    conditional_write_probe::Trial,
+    conditional_write_probe::ConditionalWriteProbe,
     error::{Error, Result},
     object::{ListOptions, Precondition},
     store::{MAX_DELETE_KEYS, MAX_LIST_KEYS, ObjectStore},
@@ -101,7 +101,7 @@ pub async fn odd_ones_are_taken(objects: &dyn ObjectStore, folder: &str) -> Resu
     let mut refused = Vec::new();
     for key in &keys {
         let shown: String = key.trim_start_matches(&folder).chars().take(12).collect();
-        match (Trial { objects }).write(key, key.as_str(), Precondition::None).await {
+        match (ConditionalWriteProbe { objects }).write(key, key.as_str(), Precondition::None).await {
             Ok(_) if objects.head(key).await.is_ok_and(|meta| meta.size == key.len() as u64) => {}
             Ok(_) => refused.push(format!("{shown} ({} bytes): not there under this name", key.len())),
             Err(error @ (Error::Timeout | Error::Throttled { .. })) => return Err(error),
@@ -124,10 +124,9 @@ pub async fn odd_ones_are_taken(objects: &dyn ObjectStore, folder: &str) -> Resu
 
 async fn write_all(objects: &dyn ObjectStore, keys: &[String]) -> Result<()> {
     // From last to first, so that the order of writing cannot pass for the order of keys.
-    let writes = keys
-        .iter()
-        .rev()
-        .map(|key| async move { Trial { objects }.write(key, "value", Precondition::None).await.map(drop) });
+    let writes = keys.iter().rev().map(|key| async move {
+        ConditionalWriteProbe { objects }.write(key, "value", Precondition::None).await.map(drop)
+    });
     stream::iter(writes.collect::<Vec<_>>()).buffer_unordered(AT_ONCE).try_collect().await
 }
 

@@ -2,7 +2,7 @@
 //! lifecycle rules.
 
 use crate::{
-    conditional_write_probe::Trial,
+    conditional_write_probe::ConditionalWriteProbe,
     error::{Error, Result},
     lifecycle::{LifecycleError, Reconciled, WantedRule, WantedRules},
     store::ObjectStore,
@@ -81,10 +81,10 @@ impl Conditions {
 
 /// Detects the conditions that hold.
 pub async fn find_out(objects: &dyn ObjectStore, folder: &str) -> Result<Conditions> {
-    let trial = Trial { objects };
-    let of_writes =
-        trial.keeps_conditions(&format!("{folder}condition")).await? && trial.survives_races(folder).await?;
-    let of_deletes = of_writes && trial.keeps_conditions_of_deletes(&format!("{folder}deleted")).await?;
+    let probe = ConditionalWriteProbe { objects };
+    let of_writes = probe.honours_preconditions(&format!("{folder}condition")).await?
+        && probe.honours_under_contention(folder).await?;
+    let of_deletes = of_writes && probe.honours_delete_preconditions(&format!("{folder}deleted")).await?;
     Ok(Conditions { of_writes, of_deletes, of_completions: of_writes, quoted: true, set: None })
 }
 

@@ -23,25 +23,25 @@ use rusqlite::Connection;
 use super::{
     folder::{Folder, Paths},
     io_error::OpenError,
-    permissions::kept_file,
+    permissions::open_or_create,
     rows,
 };
 
 /// Capacity of the queue of files to delete; beyond it, the caller deletes its file itself.
-const QUEUE: usize = 4096;
+const QUEUE_CAPACITY: usize = 4096;
 
 /// Maximum number of files that wait for the end of a backup, 8 MiB of numbers; further ones stay until the next start.
-const HELD: usize = 1 << 20;
+const MAX_HELD_BLOBS: usize = 1 << 20;
 
 /// Number of files deleted in one go after a hold, while a new backup waits.
-const AT_ONCE: usize = 64;
+const BLOBS_PER_HOLD_CHECK: usize = 64;
 
 /// Interval between checks for the end of the backup.
-const PAUSE: Duration = Duration::from_secs(1);
+const HOLD_CHECK_INTERVAL: Duration = Duration::from_secs(1);
 
 enum Job {
     Remove(PathBuf),
-    Retire(i64),
+    Delete(i64),
     Stop,
 }
 
@@ -50,15 +50,15 @@ enum Job {
 pub struct Reaper {
     jobs: SyncSender<Job>,
     thread: Mutex<Option<JoinHandle<()>>>,
-    retired: Arc<Retired>,
+    retired: Arc<RetiredBlobs>,
 }
 
 impl Reaper {
     /// Starts the thread.
     pub fn start(folder: Arc<Folder>) -> io::Result<Self> {
-        let removals = Removals::open(&folder.hold())?;
-        let retired = Arc::new(Retired { folder, removals, held: Mutex::default() });
-        let (jobs, queue) = sync_channel(QUEUE);
+        let gate = DeletionGate::open(&folder.backup_lock())?;
+        let retired = Arc::new(RetiredBlobs { folder, gate, held: Mutex::default() });
+        let (jobs, queue) = sync_channel(QUEUE_CAPACITY);
         let work = Arc::clone(&retired);
         let thread = thread::Builder::new().name("storage-reaper".to_owned()).spawn(move || run(&queue, &work))?;
         Ok(Self { jobs, thread: Mutex::new(Some(thread)), retired })
@@ -72,8 +72,8 @@ impl Reaper {
     }
 
     /// Deletes the file `number`, which the index no longer names, soon, or once no backup holds it.
-    pub fn retire(&self, number: i64) {
-        if let Err(TrySendError::Full(_)) = self.jobs.try_send(Job::Retire(number)) {
+    pub fn delete_blob(&self, number: i64) {
+        if let Err(TrySendError::Full(_)) = self.jobs.try_send(Job::Delete(number)) {
             self.retired.remove(number);
         }
     }
@@ -91,26 +91,26 @@ impl Reaper {
 
 /// Files of former objects.
 #[derive(Debug)]
-struct Retired {
+struct RetiredBlobs {
     folder: Arc<Folder>,
-    removals: Removals,
+    gate: DeletionGate,
     held: Mutex<Vec<i64>>,
 }
 
-impl Retired {
+impl RetiredBlobs {
     fn remove(&self, number: i64) {
         // In another folder at the same path these numbers belong to other objects.
         if self.folder.check().is_err() {
             return;
         }
-        if self.removals.unless_held(|| self.remove_now(number)).is_none() {
+        if self.gate.unless_held(|| self.remove_now(number)).is_none() {
             self.wait(number);
         }
     }
 
     fn wait(&self, number: i64) {
         let mut held = self.held();
-        if held.len() < HELD {
+        if held.len() < MAX_HELD_BLOBS {
             held.push(number);
         } else {
             tracing::warn!(number, "too many files wait for the end of a backup; this one stays until the next start");
@@ -118,22 +118,22 @@ impl Retired {
     }
 
     /// Deletes the waiting files, unless they are still held.
-    fn look_again(&self) {
+    fn delete_released(&self) {
         loop {
-            let some = self.some_held();
+            let some = self.next_held();
             if some.is_empty() || self.folder.check().is_err() {
                 return;
             }
-            let removed = self.removals.unless_held(|| some.iter().for_each(|number| self.remove_now(*number)));
+            let removed = self.gate.unless_held(|| some.iter().for_each(|number| self.remove_now(*number)));
             if removed.is_none() {
                 return self.held().extend(some);
             }
         }
     }
 
-    fn some_held(&self) -> Vec<i64> {
+    fn next_held(&self) -> Vec<i64> {
         let mut held = self.held();
-        let kept = held.len().saturating_sub(AT_ONCE);
+        let kept = held.len().saturating_sub(BLOBS_PER_HOLD_CHECK);
         held.split_off(kept)
     }
 
@@ -142,7 +142,7 @@ impl Retired {
     }
 
     fn remove_now(&self, number: i64) {
-        remove(&self.folder.file(number));
+        remove(&self.folder.blob(number));
     }
 
     fn held(&self) -> MutexGuard<'_, Vec<i64>> {
@@ -150,18 +150,19 @@ impl Retired {
     }
 }
 
-fn run(queue: &Receiver<Job>, retired: &Retired) {
+fn run(queue: &Receiver<Job>, retired: &RetiredBlobs) {
     loop {
-        let job = if retired.has_held() { queue.recv_timeout(PAUSE) } else { queue.recv().map_err(Into::into) };
+        let job =
+            if retired.has_held() { queue.recv_timeout(HOLD_CHECK_INTERVAL) } else { queue.recv().map_err(Into::into) };
         match job {
             Ok(Job::Remove(path)) => remove(&path),
-            Ok(Job::Retire(number)) => retired.remove(number),
+            Ok(Job::Delete(number)) => retired.remove(number),
             Ok(Job::Stop) | Err(RecvTimeoutError::Disconnected) => break,
             Err(RecvTimeoutError::Timeout) => {}
         }
-        retired.look_again();
+        retired.delete_released();
     }
-    retired.look_again();
+    retired.delete_released();
 }
 
 fn remove(path: &Path) {
@@ -176,14 +177,14 @@ fn remove(path: &Path) {
 
 /// A hold on all files of a folder until it is dropped.
 #[derive(Debug)]
-pub struct Hold {
+pub struct BackupHold {
     _shared: File,
 }
 
-impl Hold {
+impl BackupHold {
     /// Waits for the deletion under way, and keeps every file from then on.
-    pub fn take(path: &Path) -> io::Result<Self> {
-        let shared = kept_file(path)?;
+    pub fn acquire(path: &Path) -> io::Result<Self> {
+        let shared = open_or_create(path)?;
         shared.lock_shared()?;
         Ok(Self { _shared: shared })
     }
@@ -191,14 +192,14 @@ impl Hold {
 
 /// Checks before each deletion whether files are held.
 #[derive(Debug)]
-pub struct Removals {
+pub struct DeletionGate {
     lock: Mutex<File>,
 }
 
-impl Removals {
+impl DeletionGate {
     /// Opens the file `backup.lock` at `path`.
     pub fn open(path: &Path) -> io::Result<Self> {
-        Ok(Self { lock: Mutex::new(kept_file(path)?) })
+        Ok(Self { lock: Mutex::new(open_or_create(path)?) })
     }
 
     /// Runs `work` while no hold can begin; returns `None` without running it while files are held.
@@ -222,7 +223,7 @@ impl Removals {
 
 /// Result of the collection.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub struct Collected {
+pub struct GcReport {
     /// Number of removed files.
     pub removed: u64,
     /// Number of orphaned files that a backup holds.
@@ -234,18 +235,18 @@ pub struct Collected {
 }
 
 /// Removes orphaned files. The work grows with the number of files, not of objects.
-pub fn collect(folder: &Folder, index: &Connection) -> Result<Collected, OpenError> {
-    let hold = folder.hold();
-    let removals = Removals::open(&hold).map_err(|error| OpenError::of_file(&hold, error))?;
-    let mut collected = Collected::default();
+pub fn collect_orphans(folder: &Folder, index: &Connection) -> Result<GcReport, OpenError> {
+    let hold = folder.backup_lock();
+    let gate = DeletionGate::open(&hold).map_err(|error| OpenError::from_io(&hold, error))?;
+    let mut report = GcReport::default();
     for entry in list(&folder.temp())? {
         remove_orphan(&entry)?;
-        collected.removed += 1;
+        report.removed += 1;
     }
-    for inner in list(&folder.files())? {
+    for inner in list(&folder.blobs())? {
         let live = match name(&inner).and_then(Paths::numbers_in) {
             Some((first, last)) => {
-                rows::live_files(index, first, last).map_err(|error| OpenError::of_index(&folder.index(), error))?
+                rows::live_blobs(index, first, last).map_err(|error| OpenError::from_sqlite(&folder.index(), error))?
             }
             None => Vec::new(),
         };
@@ -253,22 +254,22 @@ pub fn collect(folder: &Folder, index: &Connection) -> Result<Collected, OpenErr
         for file in list_or_file(&inner)? {
             let number = name(&file).and_then(Paths::number_of);
             if number.is_some_and(|number| live.binary_search(&number).is_ok()) {
-                collected.alive += 1;
-            } else if let Some(done) = removals.unless_held(|| remove_orphan(&file)) {
+                report.alive += 1;
+            } else if let Some(done) = gate.unless_held(|| remove_orphan(&file)) {
                 done?;
-                collected.removed += 1;
+                report.removed += 1;
                 continue;
             } else {
-                collected.held += 1;
+                report.held += 1;
             }
             left += 1;
-            collected.highest = collected.highest.max(number.unwrap_or_default());
+            report.highest = report.highest.max(number.unwrap_or_default());
         }
         if left == 0 && inner.is_dir() {
-            fs::remove_dir(&inner).map_err(|error| OpenError::of_file(&inner, error))?;
+            fs::remove_dir(&inner).map_err(|error| OpenError::from_io(&inner, error))?;
         }
     }
-    Ok(collected)
+    Ok(report)
 }
 
 fn name(path: &Path) -> Option<&str> {
@@ -277,7 +278,7 @@ fn name(path: &Path) -> Option<&str> {
 
 fn list(folder: &Path) -> Result<Vec<PathBuf>, OpenError> {
     let paths = || fs::read_dir(folder)?.map(|entry| entry.map(|entry| entry.path())).collect::<io::Result<_>>();
-    paths().map_err(|error| OpenError::of_file(folder, error))
+    paths().map_err(|error| OpenError::from_io(folder, error))
 }
 
 /// Lists the files in `path`, or `path` itself if it is no folder: not ours, and removed as such.
@@ -287,5 +288,5 @@ fn list_or_file(path: &Path) -> Result<Vec<PathBuf>, OpenError> {
 
 /// Removes a file; a folder in its place was put there by others, and stays.
 fn remove_orphan(path: &Path) -> Result<(), OpenError> {
-    fs::remove_file(path).map_err(|error| OpenError::of_file(path, error))
+    fs::remove_file(path).map_err(|error| OpenError::from_io(path, error))
 }

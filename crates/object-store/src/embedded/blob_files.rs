@@ -20,8 +20,8 @@ use futures_util::stream;
 use tokio::task::{JoinHandle, spawn_blocking};
 
 use crate::{
-    body::{AnnouncedLength, BodyError, ByteStream},
-    content_hash::{Fingerprint, fingerprint},
+    body::{BodyError, ByteStream, ContentLengthCheck},
+    content_hash::{ContentHasher, content_hash},
     error::{Error, Result},
     object::Attributes,
 };
@@ -29,9 +29,9 @@ use crate::{
 use super::{
     blob_deletion::Reaper,
     folder::{Folder, sync_folder},
-    io_error::{file_fault, work_fault},
-    permissions::{copy, create_inner_folder, new_file},
-    rows::{Entry, OTHER_BYTES},
+    io_error::{map_io_error, map_join_error},
+    permissions::{copy, create_inner_folder, create_new},
+    rows::{Entry, HASH_MISMATCH},
     store::INLINE_LIMIT,
 };
 
@@ -41,37 +41,43 @@ const SYNC_EVERY_BYTES: u64 = 32 * 1024 * 1024;
 
 /// Allocates new files.
 #[derive(Debug)]
-pub struct Spool {
+pub struct BlobAllocator {
     folder: Arc<Folder>,
     reaper: Arc<Reaper>,
     next: AtomicI64,
 }
 
-impl Spool {
+impl BlobAllocator {
     /// Allocates numbers from `first` on.
     pub fn new(folder: Arc<Folder>, reaper: Arc<Reaper>, first: i64) -> Self {
         Self { folder, reaper, next: AtomicI64::new(first) }
     }
 
     /// Allocates a file that does not exist yet.
-    pub fn reserve(&self) -> NewFile {
+    pub fn allocate(&self) -> StagedBlob {
         let number = self.next.fetch_add(1, Ordering::Relaxed);
-        let path = self.folder.upload(number);
-        NewFile { number, path, folder: Arc::clone(&self.folder), reaper: Arc::clone(&self.reaper), is_kept: false }
+        let path = self.folder.temp_blob(number);
+        StagedBlob {
+            number,
+            path,
+            folder: Arc::clone(&self.folder),
+            reaper: Arc::clone(&self.reaper),
+            is_disarmed: false,
+        }
     }
 }
 
 /// A file that is removed when this is dropped, unless it was kept.
 #[derive(Debug)]
-pub struct NewFile {
+pub struct StagedBlob {
     number: i64,
     path: PathBuf,
     folder: Arc<Folder>,
     reaper: Arc<Reaper>,
-    is_kept: bool,
+    is_disarmed: bool,
 }
 
-impl NewFile {
+impl StagedBlob {
     /// Returns its number, which no other file ever had.
     pub fn number(&self) -> i64 {
         self.number
@@ -79,12 +85,12 @@ impl NewFile {
 
     /// Creates it, empty.
     pub fn create(&self) -> io::Result<File> {
-        new_file(&self.path)
+        create_new(&self.path)
     }
 
     /// Creates it as a hard link to the file `number` if the disk supports that, else as a synced copy.
     pub fn link_or_copy(&self, number: i64) -> io::Result<()> {
-        let from = self.folder.file(number);
+        let from = self.folder.blob(number);
         match fs::hard_link(&from, &self.path) {
             Ok(()) => Ok(()),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Err(error),
@@ -93,12 +99,12 @@ impl NewFile {
     }
 
     /// Renames it to its final name, which is durable once the returned folder is synced.
-    pub fn put_in_place(&mut self) -> io::Result<PathBuf> {
-        let (target, around) = (self.folder.file(self.number), self.folder.files_around(self.number));
+    pub fn publish(&mut self) -> io::Result<PathBuf> {
+        let (target, around) = (self.folder.blob(self.number), self.folder.blob_folder(self.number));
         match fs::rename(&self.path, &target) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 create_inner_folder(&around)?;
-                sync_folder(&self.folder.files())?;
+                sync_folder(&self.folder.blobs())?;
                 fs::rename(&self.path, &target)?;
             }
             other => other?,
@@ -108,14 +114,14 @@ impl NewFile {
     }
 
     /// Keeps the file.
-    pub fn keep(&mut self) {
-        self.is_kept = true;
+    pub fn disarm(&mut self) {
+        self.is_disarmed = true;
     }
 }
 
-impl Drop for NewFile {
+impl Drop for StagedBlob {
     fn drop(&mut self) {
-        if !self.is_kept {
+        if !self.is_disarmed {
             self.reaper.remove(std::mem::take(&mut self.path));
         }
     }
@@ -123,17 +129,17 @@ impl Drop for NewFile {
 
 /// Writes and hashes a new file. Blocks: not for the async threads.
 #[derive(Debug)]
-pub struct Writer {
-    target: NewFile,
+pub struct BlobWriter {
+    target: StagedBlob,
     file: Option<File>,
-    fingerprint: Fingerprint,
+    hasher: ContentHasher,
     unsynced: u64,
 }
 
-impl Writer {
+impl BlobWriter {
     /// Starts without a file, not even an empty one.
-    pub fn new(target: NewFile) -> Self {
-        Self { target, file: None, fingerprint: Fingerprint::new(), unsynced: 0 }
+    pub fn new(target: StagedBlob) -> Self {
+        Self { target, file: None, hasher: ContentHasher::new(), unsynced: 0 }
     }
 
     /// Appends `bytes`.
@@ -143,7 +149,7 @@ impl Writer {
             empty @ None => empty.insert(self.target.create()?),
         };
         file.write_all(bytes)?;
-        self.fingerprint.update(bytes);
+        self.hasher.update(bytes);
         self.unsynced += bytes.len() as u64;
         if self.unsynced >= SYNC_EVERY_BYTES {
             file.sync_data()?;
@@ -153,11 +159,11 @@ impl Writer {
     }
 
     /// Syncs the bytes, but not the name.
-    pub fn finish(mut self) -> io::Result<(NewFile, Fingerprint)> {
+    pub fn finish(mut self) -> io::Result<(StagedBlob, ContentHasher)> {
         if let Some(file) = self.file.take() {
             file.sync_data()?;
         }
-        Ok((self.target, self.fingerprint))
+        Ok((self.target, self.hasher))
     }
 }
 
@@ -171,7 +177,7 @@ pub enum Value {
     /// At most [`INLINE_LIMIT`] bytes.
     Inline(Bytes),
     /// More bytes: a complete and synced file.
-    File(NewFile),
+    File(StagedBlob),
 }
 
 /// A body that was received completely.
@@ -186,12 +192,12 @@ pub struct Received {
 }
 
 /// Receives `body`, which must have its announced length.
-pub async fn receive(mut body: ByteStream, attributes: &Attributes, spool: &Spool) -> Result<Received> {
-    let mut length = AnnouncedLength::new(body.length());
-    let mut start = Start::default();
+pub async fn receive(mut body: ByteStream, attributes: &Attributes, allocator: &BlobAllocator) -> Result<Received> {
+    let mut length = ContentLengthCheck::new(body.length());
+    let mut start = FirstChunks::default();
     while let Some(chunk) = next(&mut body, &mut length).await? {
         if start.len() + chunk.len() > INLINE_LIMIT {
-            let mut upload = Upload::new(spool.reserve());
+            let mut upload = Upload::new(allocator.allocate());
             upload.push(start.into_bytes()).await?;
             upload.push(chunk).await?;
             while let Some(chunk) = next(&mut body, &mut length).await? {
@@ -204,11 +210,11 @@ pub async fn receive(mut body: ByteStream, attributes: &Attributes, spool: &Spoo
     }
     length.finish().map_err(Error::Body)?;
     let bytes = start.into_bytes();
-    let (size, hash) = (bytes.len() as u64, fingerprint(&bytes, attributes));
+    let (size, hash) = (bytes.len() as u64, content_hash(&bytes, attributes));
     Ok(Received { value: Value::Inline(bytes), size, hash })
 }
 
-async fn next(body: &mut ByteStream, length: &mut AnnouncedLength) -> Result<Option<Bytes>> {
+async fn next(body: &mut ByteStream, length: &mut ContentLengthCheck) -> Result<Option<Bytes>> {
     let chunk = body.next().await.transpose().map_err(Error::Body)?;
     if let Some(chunk) = &chunk {
         length.add(chunk.len()).map_err(Error::Body)?;
@@ -218,12 +224,12 @@ async fn next(body: &mut ByteStream, length: &mut AnnouncedLength) -> Result<Opt
 
 /// The first bytes of a body; a body of one chunk is not copied.
 #[derive(Default)]
-struct Start {
+struct FirstChunks {
     first: Bytes,
     all: Vec<u8>,
 }
 
-impl Start {
+impl FirstChunks {
     fn len(&self) -> usize {
         self.first.len() + self.all.len()
     }
@@ -244,14 +250,14 @@ impl Start {
 
 /// A file that is being written; the field that is set tells by which thread.
 struct Upload {
-    resting: Option<Writer>,
-    writing: Option<JoinHandle<io::Result<Writer>>>,
+    idle: Option<BlobWriter>,
+    writing: Option<JoinHandle<io::Result<BlobWriter>>>,
     block: Vec<u8>,
 }
 
 impl Upload {
-    fn new(target: NewFile) -> Self {
-        Self { resting: Some(Writer::new(target)), writing: None, block: Vec::new() }
+    fn new(target: StagedBlob) -> Self {
+        Self { idle: Some(BlobWriter::new(target)), writing: None, block: Vec::new() }
     }
 
     /// Receives a chunk. Small ones are gathered, since a chunk may be one byte of a buffer of kilobytes.
@@ -274,27 +280,27 @@ impl Upload {
         if bytes.is_empty() {
             return Ok(());
         }
-        let mut writer = self.rest().await?;
+        let mut writer = self.wait_idle().await?;
         self.writing = Some(spawn_blocking(move || writer.write(&bytes).map(|()| writer)));
         Ok(())
     }
 
     /// Returns the writer, once it has written its last block.
-    async fn rest(&mut self) -> Result<Writer> {
-        match (self.resting.take(), self.writing.take()) {
+    async fn wait_idle(&mut self) -> Result<BlobWriter> {
+        match (self.idle.take(), self.writing.take()) {
             (Some(writer), _) => Ok(writer),
-            (None, Some(writing)) => writing.await.map_err(work_fault)?.map_err(file_fault),
+            (None, Some(writing)) => writing.await.map_err(map_join_error)?.map_err(map_io_error),
             (None, None) => Err(Error::Body(BodyError::Aborted)),
         }
     }
 
     async fn finish(mut self, attributes: &Attributes) -> Result<Received> {
-        let mut writer = self.rest().await?;
+        let mut writer = self.wait_idle().await?;
         let last = mem::take(&mut self.block);
         let finished = spawn_blocking(move || writer.write(&last).and_then(|()| writer.finish()));
-        let (file, fingerprint) = finished.await.map_err(work_fault)?.map_err(file_fault)?;
-        let size = fingerprint.size();
-        Ok(Received { value: Value::File(file), size, hash: fingerprint.finish(attributes) })
+        let (file, hasher) = finished.await.map_err(map_join_error)?.map_err(map_io_error)?;
+        let size = hasher.size();
+        Ok(Received { value: Value::File(file), size, hash: hasher.finish(attributes) })
     }
 }
 
@@ -303,21 +309,21 @@ const CHUNK_BYTES: u64 = 256 * 1024;
 
 /// A file that is being read. Its name may be removed meanwhile: an open file stays complete.
 #[derive(Debug)]
-pub struct Download {
+pub struct BlobReader {
     file: File,
-    left: u64,
+    remaining: u64,
     /// Only an object that is read as a whole can be verified.
-    check: Option<Check>,
+    verification: Option<Verification>,
 }
 
 #[derive(Debug)]
-struct Check {
-    fingerprint: Fingerprint,
+struct Verification {
+    hasher: ContentHasher,
     attributes: Attributes,
     expected: u128,
 }
 
-impl Download {
+impl BlobReader {
     /// Opens the file at `path` of the object that `entry` describes, to read `range` of it. Blocks.
     pub fn open(path: &Path, entry: &Entry, range: &Range<u64>) -> io::Result<Result<Self>> {
         let mut file = File::open(path)?;
@@ -329,52 +335,52 @@ impl Download {
         if range.start > 0 {
             file.seek(SeekFrom::Start(range.start))?;
         }
-        let check = (*range == (0..size)).then(|| Check {
-            fingerprint: Fingerprint::new(),
+        let verification = (*range == (0..size)).then(|| Verification {
+            hasher: ContentHasher::new(),
             attributes: entry.attributes.clone(),
             expected: entry.hash,
         });
-        Ok(Ok(Self { file, left: range.end - range.start, check }))
+        Ok(Ok(Self { file, remaining: range.end - range.start, verification }))
     }
 
     /// Allocates the buffer for the next bytes of a range. The thread that allocates it should be the one that frees it
     /// after sending: the allocator returns memory to the allocating thread, which keeps it for reuse, and there are
     /// many reading threads.
-    pub fn room(range: Range<u64>) -> Vec<u8> {
+    pub fn buffer(range: Range<u64>) -> Vec<u8> {
         let length = range.end.saturating_sub(range.start).min(CHUNK_BYTES);
         Vec::with_capacity(usize::try_from(length).unwrap_or_default())
     }
 
     /// Reads the next bytes; none at the end. Withholds the last ones if the hash of the whole is wrong. Blocks.
     pub fn read(&mut self) -> Result<Bytes> {
-        self.read_into(Self::room(0..self.left))
+        self.read_into(Self::buffer(0..self.remaining))
     }
 
-    /// Reads the next bytes into a buffer from [`Download::room`].
+    /// Reads the next bytes into a buffer from [`BlobReader::buffer`].
     pub fn read_into(&mut self, mut bytes: Vec<u8>) -> Result<Bytes> {
-        let wanted = self.left.min(CHUNK_BYTES);
+        let wanted = self.remaining.min(CHUNK_BYTES);
         let found =
             (&self.file).take(wanted).read_to_end(&mut bytes).map_err(|error| Error::Unavailable(error.into()))?;
         if found as u64 != wanted {
             return Err(Error::Corrupt("its file ends early".to_owned()));
         }
-        self.left -= wanted;
-        if let Some(check) = &mut self.check {
-            check.fingerprint.update(&bytes);
+        self.remaining -= wanted;
+        if let Some(verification) = &mut self.verification {
+            verification.hasher.update(&bytes);
         }
-        if self.left == 0
-            && let Some(Check { fingerprint, attributes, expected }) = self.check.take()
-            && fingerprint.finish(&attributes) != expected
+        if self.remaining == 0
+            && let Some(Verification { hasher, attributes, expected }) = self.verification.take()
+            && hasher.finish(&attributes) != expected
         {
-            return Err(Error::Corrupt(OTHER_BYTES.to_owned()));
+            return Err(Error::Corrupt(HASH_MISMATCH.to_owned()));
         }
         Ok(bytes.into())
     }
 
     /// Returns the body, whose first chunk was read already.
     pub fn into_body(self, first: Bytes) -> ByteStream {
-        let length = self.left + first.len() as u64;
-        if self.left == 0 {
+        let length = self.remaining + first.len() as u64;
+        if self.remaining == 0 {
             return ByteStream::from(first);
         }
         let chunks = stream::unfold(Some((self, first)), |state| async {
@@ -382,7 +388,7 @@ impl Download {
             if !ready.is_empty() {
                 return Some((Ok(ready), Some((download, Bytes::new()))));
             }
-            if download.left == 0 {
+            if download.remaining == 0 {
                 return None;
             }
             match download.advance().await {
@@ -394,7 +400,7 @@ impl Download {
     }
 
     async fn advance(mut self) -> Result<(Self, Bytes)> {
-        let room = Self::room(0..self.left);
-        spawn_blocking(move || self.read_into(room).map(|bytes| (self, bytes))).await.map_err(work_fault)?
+        let buffer = Self::buffer(0..self.remaining);
+        spawn_blocking(move || self.read_into(buffer).map(|bytes| (self, bytes))).await.map_err(map_join_error)?
     }
 }

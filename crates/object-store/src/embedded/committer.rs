@@ -1,10 +1,10 @@
-//! The two threads behind every write: the committer, which makes all changes, and the checkpointer beside it.
+//! The two threads behind every write: the committer, which makes all changes, and the checkpointer extra_files it.
 //!
 //! The committer takes changes from the queue, commits them with one sync, and answers. If it dies (a bug), waiting
 //! callers get [`Error::Unavailable`](crate::Error::Unavailable), as does every later write; reads go on.
 //!
 //! A checkpoint writes thousands of pages and syncs the file. A write that waits for it is slow. So the checkpointer does
-//! most of it on its own connection, which `SQLite` allows beside a writer; the committer moves the small rest that came
+//! most of it on its own connection, which `SQLite` allows extra_files a writer; the committer moves the small rest that came
 //! since. See <https://www.sqlite.org/wal.html>, section 2.3.
 
 use std::{
@@ -33,30 +33,30 @@ use crate::error::Result;
 use super::{
     background_throttle::BackgroundThrottle,
     index,
-    io_error::closed,
-    write_batcher::{Batches, Change, Request},
+    io_error::closed_error,
+    write_batcher::{Change, PendingWrite, WriteBatcher},
 };
 
 /// Capacity of the queue of changes; beyond it, callers wait.
-const QUEUE: usize = 256;
+const QUEUE_CAPACITY: usize = 256;
 /// Maximum number of changes in one transaction.
-const BATCH_CHANGES: usize = 256;
+const MAX_BATCH_CHANGES: usize = 256;
 /// Approximate maximum of bytes that one transaction adds to the log.
-const BATCH_BYTES: usize = 4 * 1024 * 1024;
+const MAX_BATCH_BYTES: usize = 4 * 1024 * 1024;
 /// Pages in the log (of 4 KiB) above which another thread moves it into the index while writes go on.
-const LONG_LOG_PAGES: i64 = 1024;
+const CHECKPOINT_WAL_PAGES: i64 = 1024;
 /// Pages in the log above which the rest of it is moved before the next write, so that it restarts. With one more batch
 /// it must fit into the reserve of `room`.
-const LOG_PAGES: i64 = 2048;
+const MAX_WAL_PAGES: i64 = 2048;
 /// Time without a request after which free pages return to the disk.
-const IDLE: Duration = Duration::from_millis(50);
+const IDLE_TIMEOUT: Duration = Duration::from_millis(50);
 /// Time after which one step of them is returned even while requests keep coming.
-const GIVING_INTERVAL: Duration = Duration::from_secs(1);
+const VACUUM_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Handle of the thread.
 #[derive(Debug)]
 pub struct Committer {
-    /// `None` once closed.
+    /// `None` once closed_error.
     queues: Mutex<Option<Queues>>,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
@@ -64,23 +64,24 @@ pub struct Committer {
 /// Queues of changes.
 #[derive(Debug, Clone)]
 struct Queues {
-    foreground: mpsc::Sender<Request>,
-    background: mpsc::Sender<Request>,
+    foreground: mpsc::Sender<PendingWrite>,
+    background: mpsc::Sender<PendingWrite>,
 }
 
 impl Committer {
     /// Starts the thread. `has_request` is set by every request, also by those that change nothing.
-    pub fn start(batches: Batches, has_request: Arc<AtomicBool>) -> io::Result<Self> {
-        let ((foreground, requests), (background, others)) = (mpsc::channel(QUEUE), mpsc::channel(QUEUE));
+    pub fn start(batcher: WriteBatcher, has_request: Arc<AtomicBool>) -> io::Result<Self> {
+        let ((foreground, requests), (background, others)) =
+            (mpsc::channel(QUEUE_CAPACITY), mpsc::channel(QUEUE_CAPACITY));
         let timer = Builder::new_current_thread().enable_time().build()?;
         let state = CommitThread {
-            batches,
+            batcher,
             requests,
             background: others,
             has_request,
             throttle: BackgroundThrottle::default(),
             timer,
-            space_given_at: Duration::ZERO,
+            vacuumed_at: Duration::ZERO,
         };
         let thread = thread::Builder::new().name("storage-committer".to_owned()).spawn(move || state.run())?;
         let queues = Queues { foreground, background };
@@ -91,13 +92,13 @@ impl Committer {
     /// later leaves the change to happen or not, as a whole.
     pub async fn commit(&self, change: Change) -> Result<Timestamp> {
         let queue = {
-            let queues = self.queues().clone().ok_or_else(closed)?;
+            let queues = self.queues().clone().ok_or_else(closed_error)?;
             if change.is_background() { queues.background } else { queues.foreground }
         };
-        let (answer, answered) = oneshot::channel();
-        queue.send(Request { change, answer }).await.map_err(|_| closed())?;
+        let (reply, result) = oneshot::channel();
+        queue.send(PendingWrite { change, reply }).await.map_err(|_| closed_error())?;
         drop(queue);
-        answered.await.map_err(|_| closed())?
+        result.await.map_err(|_| closed_error())?
     }
 
     /// Returns whether changes can be made.
@@ -134,27 +135,27 @@ impl Committer {
 
 /// State of the thread.
 struct CommitThread {
-    batches: Batches,
+    batcher: WriteBatcher,
     /// Changes for requests.
-    requests: mpsc::Receiver<Request>,
+    requests: mpsc::Receiver<PendingWrite>,
     /// Changes that give way to them.
-    background: mpsc::Receiver<Request>,
+    background: mpsc::Receiver<PendingWrite>,
     /// Flag set by requests.
     has_request: Arc<AtomicBool>,
     throttle: BackgroundThrottle,
     /// Only used to wait for a change or a time.
     timer: Runtime,
     /// Time of the last return of free pages while requests went on, by the monotonic clock.
-    space_given_at: Duration,
+    vacuumed_at: Duration,
 }
 
 /// An event of the thread.
 enum Event {
     /// The first change of a batch.
-    Request(Request),
+    Foreground(PendingWrite),
     /// The first change of a batch without changes of requests.
-    Background(Request),
-    /// No change for [`IDLE`].
+    Background(PendingWrite),
+    /// No change for [`IDLE_TIMEOUT`].
     Idle,
     /// The end of both queues.
     Closed,
@@ -164,33 +165,33 @@ impl CommitThread {
     fn run(mut self) {
         let mut has_spare_pages = true;
         loop {
-            let kept = match self.next(has_spare_pages) {
-                Event::Request(first) => {
-                    let mut batch = gather(first, &mut self.requests);
-                    let (alone, now) = (batch.len(), self.batches.clock.monotonic());
+            let outcome = match self.next(has_spare_pages) {
+                Event::Foreground(first) => {
+                    let mut batch = collect_batch(first, &mut self.requests);
+                    let (alone, now) = (batch.len(), self.batcher.clock.monotonic());
                     self.throttle.note_write(now);
                     if self.throttle.rest(now).is_zero() {
                         self.add_background(&mut batch);
                     }
                     let has_background = batch.len() > alone;
-                    self.make(batch, has_background)
+                    self.commit_batch(batch, has_background)
                 }
                 Event::Background(first) => {
                     let mut batch = vec![first];
                     self.add_background(&mut batch);
-                    self.make(batch, true)
+                    self.commit_batch(batch, true)
                 }
-                Event::Idle => self.give_space_back(),
+                Event::Idle => self.vacuum_while_idle(),
                 Event::Closed => break,
             };
-            has_spare_pages = kept.unwrap_or_else(|error| {
+            has_spare_pages = outcome.unwrap_or_else(|error| {
                 tracing::warn!(%error, "the index's log could not be moved, or its space not be given back");
                 false
             });
         }
-        let Batches { checkpointer, connection, .. } = self.batches;
+        let WriteBatcher { checkpointer, connection, .. } = self.batcher;
         checkpointer.stop();
-        if let Err(error) = index::empty_log(&connection) {
+        if let Err(error) = index::truncate_wal(&connection) {
             tracing::warn!(%error, "the index's log could not be emptied; the next start replays it");
         }
     }
@@ -198,7 +199,7 @@ impl CommitThread {
     /// Waits for the next event. Changes for requests come first; the others wait for the rest after the last of them.
     #[expect(clippy::disallowed_methods, reason = "this thread waits for a disk, whatever time a test has")]
     fn next(&mut self, has_spare_pages: bool) -> Event {
-        let now = self.batches.clock.monotonic();
+        let now = self.batcher.clock.monotonic();
         if self.has_request.swap(false, Ordering::Relaxed) {
             self.throttle.note_request(now);
         }
@@ -214,17 +215,17 @@ impl CommitThread {
             };
             tokio::select! {
                 biased;
-                Some(first) = requests.recv() => Event::Request(first),
+                Some(first) = requests.recv() => Event::Foreground(first),
                 Some(first) = rested => Event::Background(first),
-                () = sleep(IDLE), if may_idle => Event::Idle,
+                () = sleep(IDLE_TIMEOUT), if may_idle => Event::Idle,
                 else => Event::Closed,
             }
         })
     }
 
     /// Adds queued background changes, up to their maximum number of objects.
-    fn add_background(&mut self, batch: &mut Vec<Request>) {
-        let max_objects = self.throttle.max_objects(self.batches.clock.monotonic());
+    fn add_background(&mut self, batch: &mut Vec<PendingWrite>) {
+        let max_objects = self.throttle.max_objects(self.batcher.clock.monotonic());
         let mut objects = 0;
         while objects < max_objects {
             let Ok(next) = self.background.try_recv() else { break };
@@ -234,52 +235,52 @@ impl CommitThread {
     }
 
     /// Makes a batch of changes. Returns whether there are free pages to return.
-    fn make(&mut self, batch: Vec<Request>, has_background: bool) -> rusqlite::Result<bool> {
-        let began = self.batches.clock.monotonic();
-        self.batches.make(batch);
+    fn commit_batch(&mut self, batch: Vec<PendingWrite>, has_background: bool) -> rusqlite::Result<bool> {
+        let began = self.batcher.clock.monotonic();
+        self.batcher.commit(batch);
         if has_background {
-            self.throttle.note_work(began, self.batches.clock.monotonic());
+            self.throttle.note_work(began, self.batcher.clock.monotonic());
         }
         self.maintain()
     }
 
     /// Performs the maintenance that must not wait for a pause. Returns whether there are free pages to return.
     fn maintain(&mut self) -> rusqlite::Result<bool> {
-        self.checkpoint_if_long()?;
-        let (connection, now) = (&self.batches.connection, self.batches.clock.monotonic());
+        self.checkpoint_if_due()?;
+        let (connection, now) = (&self.batcher.connection, self.batcher.clock.monotonic());
         let has_spare_pages = index::has_spare_pages(connection)?;
-        if has_spare_pages && now.saturating_sub(self.space_given_at) >= GIVING_INTERVAL {
-            self.space_given_at = now;
-            index::give_space_back(connection)?;
+        if has_spare_pages && now.saturating_sub(self.vacuumed_at) >= VACUUM_INTERVAL {
+            self.vacuumed_at = now;
+            index::vacuum_spare_pages(connection)?;
         }
         Ok(has_spare_pages)
     }
 
     /// Starts a checkpoint of a long log.
-    fn checkpoint_if_long(&self) -> rusqlite::Result<()> {
-        let connection = &self.batches.connection;
-        match index::log_pages(connection)? {
-            LOG_PAGES.. => {
-                let _paused = self.batches.checkpointer.pause();
-                index::move_log(connection)?;
+    fn checkpoint_if_due(&self) -> rusqlite::Result<()> {
+        let connection = &self.batcher.connection;
+        match index::wal_pages(connection)? {
+            MAX_WAL_PAGES.. => {
+                let _paused = self.batcher.checkpointer.pause();
+                index::checkpoint(connection)?;
             }
-            LONG_LOG_PAGES.. => self.batches.checkpointer.wake(),
+            CHECKPOINT_WAL_PAGES.. => self.batcher.checkpointer.wake(),
             _ => {}
         }
         Ok(())
     }
 
     /// Returns free pages to the disk until the next request comes. Returns whether more are left.
-    fn give_space_back(&self) -> rusqlite::Result<bool> {
-        let connection = &self.batches.connection;
+    fn vacuum_while_idle(&self) -> rusqlite::Result<bool> {
+        let connection = &self.batcher.connection;
         while self.requests.is_empty() && self.background.is_empty() {
-            if !index::give_space_back(connection)? {
+            if !index::vacuum_spare_pages(connection)? {
                 // The file shrinks only when the log is moved.
-                let _paused = self.batches.checkpointer.pause();
-                index::move_log(connection)?;
+                let _paused = self.batcher.checkpointer.pause();
+                index::checkpoint(connection)?;
                 return Ok(false);
             }
-            self.checkpoint_if_long()?;
+            self.checkpoint_if_due()?;
         }
         Ok(true)
     }
@@ -287,12 +288,12 @@ impl CommitThread {
 
 /// Returns the queued changes, within limits, without waiting for more: the next batch gathers while this one is
 /// synced.
-fn gather(first: Request, requests: &mut mpsc::Receiver<Request>) -> Vec<Request> {
-    let mut weight = first.change.weight();
+fn collect_batch(first: PendingWrite, requests: &mut mpsc::Receiver<PendingWrite>) -> Vec<PendingWrite> {
+    let mut wal_bytes = first.change.wal_bytes();
     let mut batch = vec![first];
-    while batch.len() < BATCH_CHANGES && weight < BATCH_BYTES {
+    while batch.len() < MAX_BATCH_CHANGES && wal_bytes < MAX_BATCH_BYTES {
         let Ok(next) = requests.try_recv() else { break };
-        weight += next.change.weight();
+        wal_bytes += next.change.wal_bytes();
         batch.push(next);
     }
     batch
@@ -303,7 +304,7 @@ fn gather(first: Request, requests: &mut mpsc::Receiver<Request>) -> Vec<Request
 pub struct Checkpointer {
     wake: SyncSender<()>,
     thread: JoinHandle<()>,
-    under_way: Arc<Mutex<()>>,
+    running: Arc<Mutex<()>>,
 }
 
 impl Checkpointer {
@@ -311,12 +312,12 @@ impl Checkpointer {
     pub fn start(connection: Connection) -> io::Result<Self> {
         // One call may wait: writes made meanwhile are in the log by then.
         let (wake, calls) = sync_channel(1);
-        let under_way = Arc::default();
-        let held = Arc::clone(&under_way);
+        let running = Arc::default();
+        let held = Arc::clone(&running);
         let thread = thread::Builder::new()
             .name("storage-checkpointer".to_owned())
             .spawn(move || run(&calls, &connection, &held))?;
-        Ok(Self { wake, thread, under_way })
+        Ok(Self { wake, thread, running })
     }
 
     /// Requests a checkpoint.
@@ -328,7 +329,7 @@ impl Checkpointer {
     /// Waits for a checkpoint under way, and prevents the next one: in `SQLite` only one connection may run one at a
     /// time.
     pub fn pause(&self) -> MutexGuard<'_, ()> {
-        self.under_way.lock().unwrap_or_else(PoisonError::into_inner)
+        self.running.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Ends the thread.
@@ -339,11 +340,11 @@ impl Checkpointer {
     }
 }
 
-fn run(calls: &Receiver<()>, connection: &Connection, under_way: &Mutex<()>) {
+fn run(calls: &Receiver<()>, connection: &Connection, running: &Mutex<()>) {
     while calls.recv().is_ok() {
-        let _moving = under_way.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Err(error) = index::move_log(connection) {
-            tracing::warn!(%error, "the index's log could not be moved beside writes");
+        let _moving = running.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Err(error) = index::checkpoint(connection) {
+            tracing::warn!(%error, "the index's log could not be moved extra_files writes");
         }
     }
 }

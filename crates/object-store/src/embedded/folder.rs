@@ -20,7 +20,7 @@ use crate::error::Error;
 use super::{
     index,
     io_error::OpenError,
-    permissions::{correct, create_folders, create_inner_folder, kept_file, replaced_file},
+    permissions::{create_folders, create_inner_folder, create_or_truncate, open_or_create, restrict_permissions},
 };
 
 /// The first line of the file `format`.
@@ -46,22 +46,22 @@ impl Folder {
         if paths.manifest().exists() && !paths.format().exists() {
             return Err(OpenError::IsBackup { folder: root.to_owned() });
         }
-        require_own(&paths)?;
-        create_folders_durably(root).map_err(|error| OpenError::of_file(root, error))?;
+        reject_foreign(&paths)?;
+        create_folders_durably(root).map_err(|error| OpenError::from_io(root, error))?;
         let folder = Self { _lock: lock(&paths)?, paths, identity: OnceLock::new() };
         folder.check_format()?;
-        correct(&folder.paths).map_err(|error| OpenError::of_file(root, error))?;
-        for inner in [folder.files(), folder.temp()] {
-            create_inner_folder(&inner).map_err(|error| OpenError::of_file(&inner, error))?;
+        restrict_permissions(&folder.paths).map_err(|error| OpenError::from_io(root, error))?;
+        for inner in [folder.blobs(), folder.temp()] {
+            create_inner_folder(&inner).map_err(|error| OpenError::from_io(&inner, error))?;
         }
-        sync_folder(root).map_err(|error| OpenError::of_file(root, error))?;
+        sync_folder(root).map_err(|error| OpenError::from_io(root, error))?;
         folder.check_index()?;
         Ok(folder)
     }
 
     /// Records the identity of the folder, once its index is open for writing.
-    pub fn remember(&self) -> Result<(), OpenError> {
-        let identity = Identity::of(&self.paths).map_err(|error| OpenError::of_file(self.root(), error))?;
+    pub fn record_identity(&self) -> Result<(), OpenError> {
+        let identity = Identity::record(&self.paths).map_err(|error| OpenError::from_io(self.root(), error))?;
         self.identity.get_or_init(|| identity);
         Ok(())
     }
@@ -81,8 +81,8 @@ impl Folder {
         let path = self.format();
         let found = match fs::read(&path) {
             Ok(found) => found,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return self.begin_format(&path),
-            Err(error) => return Err(OpenError::of_file(&path, error)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return self.init_format(&path),
+            Err(error) => return Err(OpenError::from_io(&path, error)),
         };
         let found = String::from_utf8_lossy(&found[..found.len().min(FORMAT_LIMIT)]).into_owned();
         let mut lines = found.lines();
@@ -96,21 +96,21 @@ impl Folder {
         }
     }
 
-    fn begin_format(&self, path: &Path) -> Result<(), OpenError> {
-        if self.index().exists() || self.files().exists() {
+    fn init_format(&self, path: &Path) -> Result<(), OpenError> {
+        if self.index().exists() || self.blobs().exists() {
             return Err(OpenError::Incomplete { folder: self.root().to_owned(), missing: path.to_owned() });
         }
         self.write_format(path)
     }
 
     fn write_format(&self, path: &Path) -> Result<(), OpenError> {
-        write_format(&self.paths).map_err(|error| OpenError::of_file(path, error))
+        write_format(&self.paths).map_err(|error| OpenError::from_io(path, error))
     }
 
     /// Rejects files without an index: a new index would make them all orphans.
     fn check_index(&self) -> Result<(), OpenError> {
-        let (index, files) = (self.index(), self.files());
-        let mut entries = fs::read_dir(&files).map_err(|error| OpenError::of_file(&files, error))?;
+        let (index, files) = (self.index(), self.blobs());
+        let mut entries = fs::read_dir(&files).map_err(|error| OpenError::from_io(&files, error))?;
         if entries.next().is_some() && !index.exists() {
             return Err(OpenError::Incomplete { folder: self.root().to_owned(), missing: index });
         }
@@ -127,8 +127,8 @@ impl Deref for Folder {
 }
 
 /// Rejects a folder with other contents that was never a data folder: ours would be scattered among them.
-pub fn require_own(paths: &Paths) -> Result<(), OpenError> {
-    let of_root = |error| OpenError::of_file(paths.root(), error);
+pub fn reject_foreign(paths: &Paths) -> Result<(), OpenError> {
+    let of_root = |error| OpenError::from_io(paths.root(), error);
     // A folder with an index holds data, whatever else is in it, and is incomplete.
     if paths.format().exists() || paths.index().exists() {
         return Ok(());
@@ -141,7 +141,7 @@ pub fn require_own(paths: &Paths) -> Result<(), OpenError> {
     };
     for entry in entries {
         let name = entry.map_err(of_root)?.file_name();
-        if !name.to_str().is_some_and(Paths::is_ours) {
+        if !name.to_str().is_some_and(Paths::belongs_to_folder) {
             return Err(OpenError::Foreign { folder: paths.root().to_owned(), found: name.into() });
         }
     }
@@ -156,7 +156,7 @@ pub fn write_format(paths: &Paths) -> io::Result<()> {
 /// Replaces a small file so that a crash leaves either all of it or the old one.
 pub fn replace_durably(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let draft = path.with_added_extension("new");
-    let mut file = replaced_file(&draft)?;
+    let mut file = create_or_truncate(&draft)?;
     file.write_all(bytes)?;
     file.sync_all()?;
     fs::rename(&draft, path)?;
@@ -166,11 +166,11 @@ pub fn replace_durably(path: &Path, bytes: &[u8]) -> io::Result<()> {
 /// Locks a data folder for this process until the file is dropped.
 pub fn lock(paths: &Paths) -> Result<File, OpenError> {
     let path = paths.lock();
-    let file = kept_file(&path).map_err(|error| OpenError::of_file(&path, error))?;
+    let file = open_or_create(&path).map_err(|error| OpenError::from_io(&path, error))?;
     match file.try_lock() {
         Ok(()) => Ok(file),
         Err(TryLockError::WouldBlock) => Err(OpenError::Locked { folder: paths.root().to_owned() }),
-        Err(TryLockError::Error(error)) => Err(OpenError::of_file(&path, error)),
+        Err(TryLockError::Error(error)) => Err(OpenError::from_io(&path, error)),
     }
 }
 
@@ -232,7 +232,7 @@ impl Paths {
     }
 
     /// Returns the file that is locked while a backup copies files, so that none is deleted.
-    pub fn hold(&self) -> PathBuf {
+    pub fn backup_lock(&self) -> PathBuf {
         self.root.join("backup.lock")
     }
 
@@ -242,7 +242,7 @@ impl Paths {
     }
 
     /// Returns the log of the index, with the latest acknowledged changes.
-    pub fn log(&self) -> PathBuf {
+    pub fn wal(&self) -> PathBuf {
         self.root.join(format!("{}-wal", index::FILE))
     }
 
@@ -257,18 +257,18 @@ impl Paths {
     }
 
     /// Returns the parent folder of the folders of large objects.
-    pub fn files(&self) -> PathBuf {
+    pub fn blobs(&self) -> PathBuf {
         self.root.join("blobs")
     }
 
     /// Returns the folder of the large objects that share their upper bits with `number`.
-    pub fn files_around(&self, number: i64) -> PathBuf {
-        self.files().join(format!("{:x}", number >> FOLDER_BITS))
+    pub fn blob_folder(&self, number: i64) -> PathBuf {
+        self.blobs().join(format!("{:x}", number >> FOLDER_BITS))
     }
 
     /// Returns the file of the large object `number`.
-    pub fn file(&self, number: i64) -> PathBuf {
-        self.files_around(number).join(format!("{number:x}"))
+    pub fn blob(&self, number: i64) -> PathBuf {
+        self.blob_folder(number).join(format!("{number:x}"))
     }
 
     /// Returns the folder of uploads.
@@ -277,12 +277,12 @@ impl Paths {
     }
 
     /// Returns the file of the upload that may become the large object `number`.
-    pub fn upload(&self, number: i64) -> PathBuf {
+    pub fn temp_blob(&self, number: i64) -> PathBuf {
         self.temp().join(format!("{number:x}"))
     }
 
     /// Returns whether a name in the folder belongs to it: to the engine, to its caller, or to the disk.
-    pub fn is_ours(name: &str) -> bool {
+    pub fn belongs_to_folder(name: &str) -> bool {
         let name = name.strip_suffix(".new").unwrap_or(name);
         let own = [
             "format",
@@ -334,8 +334,8 @@ struct Inode {
 
 impl Identity {
     /// Records the parts of a folder whose index is open for writing.
-    pub fn of(paths: &Paths) -> io::Result<Self> {
-        let parts = [paths.root().to_owned(), paths.index(), paths.log(), paths.files(), paths.temp()];
+    pub fn record(paths: &Paths) -> io::Result<Self> {
+        let parts = [paths.root().to_owned(), paths.index(), paths.wal(), paths.blobs(), paths.temp()];
         let parts = parts.into_iter().map(|path| inode(&path).map(|inode| (path, inode)));
         Ok(Self { parts: parts.collect::<io::Result<_>>()?, is_lost: AtomicBool::new(false) })
     }

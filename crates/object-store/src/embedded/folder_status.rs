@@ -15,14 +15,14 @@ use larder_runtime::{
 };
 
 use super::{
-    folder::{FORMAT_LIMIT, FORMAT_VERSION, Paths, require_own},
+    folder::{FORMAT_LIMIT, FORMAT_VERSION, Paths, reject_foreign},
     io_error::OpenError,
-    permissions::replaced_file,
+    permissions::create_or_truncate,
 };
 
 /// Status of a data folder, as far as it can be read without the lock.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct FolderStanding {
+pub struct FolderStatus {
     /// Its format text; `None` in an empty place.
     pub format: Option<String>,
     /// True if this version writes that format.
@@ -31,38 +31,38 @@ pub struct FolderStanding {
     pub free_bytes: u64,
 }
 
-impl FolderStanding {
+impl FolderStatus {
     /// Reads the status of the folder.
-    pub fn of(folder: &Path) -> io::Result<Self> {
+    pub fn read(folder: &Path) -> io::Result<Self> {
         let format = match fs::read(folder.join("format")) {
-            Ok(said) => {
-                let said = String::from_utf8_lossy(&said[..said.len().min(FORMAT_LIMIT)]).into_owned();
-                Some(said.lines().nth(1).unwrap_or_default().to_owned())
+            Ok(text) => {
+                let text = String::from_utf8_lossy(&text[..text.len().min(FORMAT_LIMIT)]).into_owned();
+                Some(text.lines().nth(1).unwrap_or_default().to_owned())
             }
             Err(error) if error.kind() == io::ErrorKind::NotFound => None,
             Err(error) => return Err(error),
         };
         let is_current = format.as_deref() == Some(FORMAT_VERSION);
         // A missing folder will be on the disk of its closest existing parent.
-        let there = folder.ancestors().find(|path| path.exists()).unwrap_or(Path::new("."));
-        let disk = statvfs(there)?;
+        let existing = folder.ancestors().find(|path| path.exists()).unwrap_or(Path::new("."));
+        let disk = statvfs(existing)?;
         Ok(Self { format, is_current, free_bytes: disk.f_bavail.saturating_mul(disk.f_frsize) })
     }
 
     /// Rejects a folder with other contents, which cannot become a data folder.
-    pub fn require_own(folder: &Path) -> Result<(), OpenError> {
-        require_own(&Paths::new(folder))
+    pub fn reject_foreign(folder: &Path) -> Result<(), OpenError> {
+        reject_foreign(&Paths::new(folder))
     }
 
     /// Rejects a missing folder, and one with another format than this version writes.
     pub fn require_current(folder: &Path) -> Result<(), OpenError> {
-        let standing = Self::of(folder).map_err(|error| OpenError::of_file(folder, error))?;
-        match standing.format {
-            Some(_) if standing.is_current => Ok(()),
+        let status = Self::read(folder).map_err(|error| OpenError::from_io(folder, error))?;
+        match status.format {
+            Some(_) if status.is_current => Ok(()),
             Some(found) => {
                 Err(OpenError::UnknownFormat { folder: folder.to_owned(), found, known: FORMAT_VERSION.to_owned() })
             }
-            None => Err(OpenError::of_file(&folder.join("format"), io::ErrorKind::NotFound.into())),
+            None => Err(OpenError::from_io(&folder.join("format"), io::ErrorKind::NotFound.into())),
         }
     }
 }
@@ -92,8 +92,8 @@ pub fn register_folder_metrics(root: &Path, metrics: &Metrics) {
 }
 
 /// Records in a data folder that it was backed up.
-pub(super) fn note_backup(paths: &Paths, taken_at: Timestamp) -> io::Result<()> {
-    writeln!(replaced_file(&paths.last_backup())?, "{taken_at}")
+pub(super) fn record_backup(paths: &Paths, taken_at: Timestamp) -> io::Result<()> {
+    writeln!(create_or_truncate(&paths.last_backup())?, "{taken_at}")
 }
 
 fn last_backup(paths: &Paths) -> Option<Timestamp> {
@@ -111,14 +111,14 @@ mod tests {
     fn a_folder_is_seen_without_being_made() {
         let parent = tempfile::tempdir().expect("a folder");
         let folder = parent.path().join("data");
-        let standing = FolderStanding::of(&folder).expect("its parent is there");
-        assert!(standing.format.is_none() && !standing.is_current && standing.free_bytes > 0);
+        let status = FolderStatus::read(&folder).expect("its parent is there");
+        assert!(status.format.is_none() && !status.is_current && status.free_bytes > 0);
         assert!(!folder.exists());
         fs::create_dir(&folder).expect("a folder");
         fs::write(folder.join("format"), "larder data folder\nversion 2\n").expect("a file");
-        let standing = FolderStanding::of(&folder).expect("it is there");
-        assert_eq!(standing.format.as_deref(), Some("version 2"));
-        assert!(!standing.is_current);
+        let status = FolderStatus::read(&folder).expect("it is there");
+        assert_eq!(status.format.as_deref(), Some("version 2"));
+        assert!(!status.is_current);
     }
 
     #[test]
@@ -136,7 +136,7 @@ mod tests {
         assert_eq!(value("larder_last_backup_timestamp_seconds").to_bits(), 0_f64.to_bits());
         let paths = Paths::new(folder.path());
         for seconds in [1_700_000_000, 1_796_000_000] {
-            note_backup(&paths, Timestamp::from_millis(seconds * 1000)).expect("it is written");
+            record_backup(&paths, Timestamp::from_millis(seconds * 1000)).expect("it is written");
             #[expect(clippy::cast_precision_loss, reason = "it is exact")]
             let expected = seconds as f64;
             assert_eq!(value("larder_last_backup_timestamp_seconds").to_bits(), expected.to_bits());

@@ -16,7 +16,7 @@ use crate::error;
 
 use super::{
     folder::Folder,
-    io_error::{closed, index_fault},
+    io_error::{closed_error, map_sqlite_error},
 };
 
 /// Name of its file.
@@ -33,17 +33,17 @@ const READER_MAP_BYTES: i64 = 1 << 30;
 /// Timeout for a lock of the database, which only recovery and the end of the log ever hold.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// Size in bytes to which a longer log is truncated.
-const LOG_KEPT_BYTES: i64 = 8 * 1024 * 1024;
+const MAX_WAL_FILE_BYTES: i64 = 8 * 1024 * 1024;
 /// Number of prepared statements that each connection keeps: more than exist.
-const STATEMENTS: usize = 32;
+const MAX_CACHED_STATEMENTS: usize = 32;
 /// Minimum number of free pages that stay in the file for the next writes.
-const FREE_PAGES_KEPT: i64 = 1024;
+const MIN_FREE_PAGES: i64 = 1024;
 /// Maximum number of free pages that stay in the file, whatever its length, once all writes are answered.
-const MOST_FREE_PAGES: i64 = 2048;
+const MAX_FREE_PAGES: i64 = 2048;
 /// Free pages returned to the disk in one step, while the next write waits.
-const FREE_PAGES_STEP: i64 = 64;
+const PAGES_PER_VACUUM_STEP: i64 = 64;
 /// Free pages returned to the disk in one step while the disk is full.
-const ALL_FREE_PAGES_STEP: i64 = 512;
+const PAGES_PER_FULL_VACUUM_STEP: i64 = 512;
 
 /// The tables. `objects` has only small rows in the order of keys, so that a list of keys reads few pages;
 /// `inline_values` grows at its end. A tiny value is in the object's row, a larger one is an inline value or a file, an
@@ -68,7 +68,7 @@ fn connect(path: &Path) -> Result<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags)?;
     connection.busy_timeout(BUSY_TIMEOUT)?;
-    connection.set_prepared_statement_cache_capacity(STATEMENTS);
+    connection.set_prepared_statement_cache_capacity(MAX_CACHED_STATEMENTS);
     // Plans do not depend on values: otherwise the join below is planned again for each key.
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     connection.pragma_update(None, "temp_store", "memory")?;
@@ -85,14 +85,14 @@ pub fn connect_writer(path: &Path) -> Result<Connection> {
     connection.pragma_update(None, "journal_mode", "wal")?;
     connection.pragma_update(None, "synchronous", "full")?;
     connection.pragma_update(None, "cache_size", -WRITER_CACHE_KIB)?;
-    connection.pragma_update(None, "journal_size_limit", LOG_KEPT_BYTES)?;
+    connection.pragma_update(None, "journal_size_limit", MAX_WAL_FILE_BYTES)?;
     // The committing thread runs checkpoints itself, after it has answered.
     connection.pragma_update(None, "wal_autocheckpoint", 0)?;
     connection.execute_batch(&format!("BEGIN IMMEDIATE; {TABLES} COMMIT;"))?;
     Ok(connection)
 }
 
-/// Opens a connection that runs checkpoints beside the one that writes.
+/// Opens a connection that runs checkpoints extra_files the one that writes.
 pub fn connect_checkpointer(path: &Path) -> Result<Connection> {
     let connection = connect(path)?;
     connection.pragma_update(None, "synchronous", "full")?;
@@ -111,7 +111,7 @@ pub fn connect_reader(path: &Path) -> Result<Connection> {
 
 /// Copies the index of the folder, as of this instant, into the new file `target`, without a sync. Writers go on
 /// meanwhile; the log grows by their writes, since it cannot restart under a reader.
-pub fn save(path: &Path, target: &Path) -> Result<()> {
+pub fn snapshot_into(path: &Path, target: &Path) -> Result<()> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags)?;
     connection.busy_timeout(BUSY_TIMEOUT)?;
@@ -120,63 +120,63 @@ pub fn save(path: &Path, target: &Path) -> Result<()> {
     connection.execute("VACUUM INTO ?1", [text]).map(drop)
 }
 
-/// Returns the problems that the database itself reports; none if it is intact.
-pub fn problems(connection: &Connection) -> Result<Vec<String>> {
+/// Returns the integrity_problems that the database itself reports; none if it is intact.
+pub fn integrity_problems(connection: &Connection) -> Result<Vec<String>> {
     let mut statement = connection.prepare("PRAGMA integrity_check")?;
     let lines = statement.query_map([], |row| row.get::<_, String>(0))?.collect::<Result<Vec<_>>>()?;
     Ok(if lines == ["ok"] { Vec::new() } else { lines })
 }
 
 /// Returns the number of pages in the log.
-pub fn log_pages(connection: &Connection) -> Result<i64> {
-    checkpoint(connection, "PRAGMA wal_checkpoint(NOOP)")
+pub fn wal_pages(connection: &Connection) -> Result<i64> {
+    run_checkpoint(connection, "PRAGMA wal_checkpoint(NOOP)")
 }
 
 /// Moves the log into the database as far as readers allow, without waiting for them.
-pub fn move_log(connection: &Connection) -> Result<()> {
-    checkpoint(connection, "PRAGMA wal_checkpoint(PASSIVE)").map(drop)
+pub fn checkpoint(connection: &Connection) -> Result<()> {
+    run_checkpoint(connection, "PRAGMA wal_checkpoint(PASSIVE)").map(drop)
 }
 
 /// Moves the log into the database, so that it restarts at its beginning; waits for readers.
-pub fn restart_log(connection: &Connection) -> Result<()> {
-    checkpoint(connection, "PRAGMA wal_checkpoint(RESTART)").map(drop)
+pub fn restart_wal(connection: &Connection) -> Result<()> {
+    run_checkpoint(connection, "PRAGMA wal_checkpoint(RESTART)").map(drop)
 }
 
 /// Moves the log into the database and empties it.
-pub fn empty_log(connection: &Connection) -> Result<()> {
-    checkpoint(connection, "PRAGMA wal_checkpoint(TRUNCATE)").map(drop)
+pub fn truncate_wal(connection: &Connection) -> Result<()> {
+    run_checkpoint(connection, "PRAGMA wal_checkpoint(TRUNCATE)").map(drop)
 }
 
 /// Returns whether the checkpoint was blocked, the pages in the log, and how many of them were moved.
-fn checkpoint(connection: &Connection, sql: &str) -> Result<i64> {
+fn run_checkpoint(connection: &Connection, sql: &str) -> Result<i64> {
     connection.prepare_cached(sql)?.query_row([], |row| row.get(1))
 }
 
 /// Returns whether free pages should return to the disk.
 ///
-/// Not while they are few, or no more than [`MOST_FREE_PAGES`] and less than a quarter of all: the next writes need
+/// Not while they are few, or no more than [`MAX_FREE_PAGES`] and less than a quarter of all: the next writes need
 /// them.
 pub fn has_spare_pages(connection: &Connection) -> Result<bool> {
     let free = number(connection, "freelist_count")?;
-    let is_little = free <= MOST_FREE_PAGES && free < number(connection, "page_count")? / 4;
-    Ok(free > FREE_PAGES_KEPT && !is_little)
+    let is_little = free <= MAX_FREE_PAGES && free < number(connection, "page_count")? / 4;
+    Ok(free > MIN_FREE_PAGES && !is_little)
 }
 
 /// Returns free pages to the disk, one step. Returns whether there were any.
-pub fn give_space_back(connection: &Connection) -> Result<bool> {
+pub fn vacuum_spare_pages(connection: &Connection) -> Result<bool> {
     if !has_spare_pages(connection)? {
         return Ok(false);
     }
-    let spare = number(connection, "freelist_count")? - FREE_PAGES_KEPT;
-    give_pages_back(connection, FREE_PAGES_STEP.min(spare))?;
+    let spare = number(connection, "freelist_count")? - MIN_FREE_PAGES;
+    incremental_vacuum(connection, PAGES_PER_VACUUM_STEP.min(spare))?;
     Ok(true)
 }
 
 /// Returns free pages to the disk, one step, however few there are. Returns whether there were any.
-pub fn give_all_space_back(connection: &Connection) -> Result<bool> {
+pub fn vacuum_all_pages(connection: &Connection) -> Result<bool> {
     let free = number(connection, "freelist_count")?;
     if free > 0 {
-        give_pages_back(connection, ALL_FREE_PAGES_STEP.min(free))?;
+        incremental_vacuum(connection, PAGES_PER_FULL_VACUUM_STEP.min(free))?;
     }
     Ok(free > 0)
 }
@@ -185,7 +185,7 @@ fn number(connection: &Connection, pragma: &str) -> Result<i64> {
     connection.pragma_query_value(None, pragma, |row| row.get(0))
 }
 
-fn give_pages_back(connection: &Connection, pages: i64) -> Result<()> {
+fn incremental_vacuum(connection: &Connection, pages: i64) -> Result<()> {
     // One row for each page, which is returned when the row is fetched.
     let mut statement = connection.prepare(&format!("PRAGMA incremental_vacuum({pages})"))?;
     let mut pages = statement.query([])?;
@@ -196,37 +196,37 @@ fn give_pages_back(connection: &Connection, pages: i64) -> Result<()> {
     Ok(())
 }
 
-/// Number of connections kept without readers. More concurrent reads open more, which are closed again.
-const KEPT: usize = 8;
+/// Number of connections kept without readers. More concurrent reads open more, which are closed_error again.
+const MAX_IDLE_READERS: usize = 8;
 
 /// Connections that read the index.
 #[derive(Debug)]
-pub struct Readers {
+pub struct ReaderPool {
     folder: Arc<Folder>,
-    /// `None` once closed.
-    resting: Mutex<Option<Vec<Connection>>>,
+    /// `None` once closed_error.
+    idle: Mutex<Option<Vec<Connection>>>,
 }
 
-impl Readers {
+impl ReaderPool {
     /// Opens the first connection, so that a wrong path fails at once.
     pub fn open(folder: Arc<Folder>) -> rusqlite::Result<Self> {
         let first = connect_reader(&folder.index())?;
-        Ok(Self { folder, resting: Mutex::new(Some(vec![first])) })
+        Ok(Self { folder, idle: Mutex::new(Some(vec![first])) })
     }
 
     /// Runs `read` on a connection of its own. A connection on which it failed is not reused. Fails while the folder is
     /// known to be lost: data written since is not permanent.
     pub fn read<T>(&self, read: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> error::Result<T> {
         self.folder.recheck()?;
-        let resting = self.resting().as_mut().ok_or_else(closed)?.pop();
-        let connection = match resting {
+        let idle = self.idle().as_mut().ok_or_else(closed_error)?.pop();
+        let connection = match idle {
             Some(connection) => connection,
-            None => connect_reader(&self.folder.index()).map_err(index_fault)?,
+            None => connect_reader(&self.folder.index()).map_err(map_sqlite_error)?,
         };
-        let found = read(&connection).map_err(index_fault)?;
-        let surplus = match &mut *self.resting() {
-            Some(resting) if resting.len() < KEPT => {
-                resting.push(connection);
+        let found = read(&connection).map_err(map_sqlite_error)?;
+        let surplus = match &mut *self.idle() {
+            Some(idle) if idle.len() < MAX_IDLE_READERS => {
+                idle.push(connection);
                 None
             }
             Some(_) | None => Some(connection),
@@ -238,11 +238,11 @@ impl Readers {
 
     /// Closes all connections; later reads fail.
     pub fn close(&self) {
-        let closed = self.resting().take();
+        let closed = self.idle().take();
         drop(closed);
     }
 
-    fn resting(&self) -> MutexGuard<'_, Option<Vec<Connection>>> {
-        self.resting.lock().unwrap_or_else(PoisonError::into_inner)
+    fn idle(&self) -> MutexGuard<'_, Option<Vec<Connection>>> {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -10,17 +10,17 @@ use crate::{
 };
 
 use super::{
-    blob_files::Download,
+    blob_files::BlobReader,
     folder::{Folder, Paths},
-    folder_status::FolderStanding,
+    folder_status::FolderStatus,
     index::{self, connect_reader},
-    io_error::{OpenError, index_fault},
-    rows::{self, Entry, Place},
+    io_error::{OpenError, map_sqlite_error},
+    rows::{self, Entry, Location},
 };
 
 /// Result of an inspection.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Inspection {
+pub struct IntegrityReport {
     /// Number of objects in the index.
     pub objects: u64,
     /// Bytes of the undamaged ones.
@@ -31,7 +31,7 @@ pub struct Inspection {
     pub is_index_damaged: bool,
 }
 
-impl Inspection {
+impl IntegrityReport {
     /// Returns whether nothing is damaged.
     pub fn is_sound(&self) -> bool {
         self.damaged == 0 && !self.is_index_damaged
@@ -43,33 +43,36 @@ impl Inspection {
 ///
 /// # Errors
 /// If a process serves from the folder, if it is missing, or if it has another format. Damage is no error.
-pub fn inspect(folder: &Path, tell: impl FnMut(&str, &str)) -> std::result::Result<Inspection, OpenError> {
-    FolderStanding::require_current(folder)?;
+pub fn check_integrity(
+    folder: &Path,
+    report: impl FnMut(&str, &str),
+) -> std::result::Result<IntegrityReport, OpenError> {
+    FolderStatus::require_current(folder)?;
     let folder = Folder::open(folder)?;
-    read_all(&folder, tell)
+    check_objects(&folder, report)
 }
 
 /// Inspects a folder that is locked already, or unknown to others.
-pub fn read_all(paths: &Paths, tell: impl FnMut(&str, &str)) -> std::result::Result<Inspection, OpenError> {
-    let connection = connect_reader(&paths.index()).map_err(|error| OpenError::of_index(&paths.index(), error))?;
-    let mut inspector = Inspector { paths, connection, found: Inspection::default(), tell };
-    inspector.read_index();
-    inspector.read_objects();
-    Ok(inspector.found)
+pub fn check_objects(paths: &Paths, report: impl FnMut(&str, &str)) -> std::result::Result<IntegrityReport, OpenError> {
+    let connection = connect_reader(&paths.index()).map_err(|error| OpenError::from_sqlite(&paths.index(), error))?;
+    let mut check = IntegrityCheck { paths, connection, found: IntegrityReport::default(), report };
+    check.read_index();
+    check.read_objects();
+    Ok(check.found)
 }
 
-struct Inspector<'a, F> {
+struct IntegrityCheck<'a, F> {
     paths: &'a Paths,
     connection: Connection,
-    found: Inspection,
-    tell: F,
+    found: IntegrityReport,
+    report: F,
 }
 
-impl<F: FnMut(&str, &str)> Inspector<'_, F> {
+impl<F: FnMut(&str, &str)> IntegrityCheck<'_, F> {
     fn read_index(&mut self) {
-        let problems = index::problems(&self.connection).unwrap_or_else(|error| vec![error.to_string()]);
+        let problems = index::integrity_problems(&self.connection).unwrap_or_else(|error| vec![error.to_string()]);
         for problem in problems {
-            self.tell_of_index(&problem);
+            self.report_index(&problem);
         }
     }
 
@@ -80,7 +83,7 @@ impl<F: FnMut(&str, &str)> Inspector<'_, F> {
                 Ok(page) => page,
                 Err(error) => {
                     let behind = last.map_or_else(String::new, |last| format!(" behind {last}"));
-                    return self.tell_of_index(&format!("no keys can be read{behind}: {error}"));
+                    return self.report_index(&format!("no keys can be read{behind}: {error}"));
                 }
             };
             let Some(end) = page.last() else { return };
@@ -91,33 +94,33 @@ impl<F: FnMut(&str, &str)> Inspector<'_, F> {
                     Ok(size) => self.found.bytes += size,
                     Err(error) => {
                         self.found.damaged += 1;
-                        (self.tell)(&object.key, &error.to_string());
+                        (self.report)(&object.key, &error.to_string());
                     }
                 }
             }
         }
     }
 
-    fn tell_of_index(&mut self, wrong: &str) {
+    fn report_index(&mut self, wrong: &str) {
         self.found.is_index_damaged = true;
-        (self.tell)(index::FILE, wrong);
+        (self.report)(index::FILE, wrong);
     }
 
     /// Returns the size.
     fn read_object(&self, key: &str) -> Result<u64> {
         let (entry, bytes) =
-            rows::find_with_value(&self.connection, key).map_err(index_fault)?.ok_or(Error::NotFound)?;
-        match entry.place {
-            Place::File(number) => self.read_file(number, &entry)?,
-            Place::Nowhere | Place::Row | Place::Inline(_) => drop(entry.check_inline(bytes)?),
+            rows::find_with_value(&self.connection, key).map_err(map_sqlite_error)?.ok_or(Error::NotFound)?;
+        match entry.location {
+            Location::Blob(number) => self.read_file(number, &entry)?,
+            Location::Empty | Location::Row | Location::Inline(_) => drop(entry.check_inline(bytes)?),
         }
         Ok(entry.size)
     }
 
     fn read_file(&self, number: i64, entry: &Entry) -> Result<()> {
-        let mut download = Download::open(&self.paths.file(number), entry, &(0..entry.size))
+        let mut reader = BlobReader::open(&self.paths.blob(number), entry, &(0..entry.size))
             .map_err(|error| Error::Corrupt(format!("its file {number:x} cannot be opened: {error}")))??;
-        while !download.read()?.is_empty() {}
+        while !reader.read()?.is_empty() {}
         Ok(())
     }
 }

@@ -109,7 +109,7 @@ pub enum OpenError {
 
 impl OpenError {
     /// Maps `error` at `path`.
-    pub fn of_file(path: &Path, error: io::Error) -> Self {
+    pub fn from_io(path: &Path, error: io::Error) -> Self {
         let path = path.to_owned();
         match error.kind() {
             io::ErrorKind::NotADirectory | io::ErrorKind::AlreadyExists => Self::NotADirectory { path },
@@ -120,7 +120,7 @@ impl OpenError {
     }
 
     /// Maps `error` in the index at `path`.
-    pub fn of_index(path: &Path, error: rusqlite::Error) -> Self {
+    pub fn from_sqlite(path: &Path, error: rusqlite::Error) -> Self {
         use rusqlite::ErrorCode;
         let (path, code) = (path.to_owned(), error.sqlite_error_code());
         match code {
@@ -141,7 +141,7 @@ pub fn is_full(error: &io::Error) -> bool {
 }
 
 /// Maps a failure to read or write a file.
-pub fn file_fault(error: io::Error) -> Error {
+pub fn map_io_error(error: io::Error) -> Error {
     if is_full(&error) { Error::Full(error.into()) } else { Error::Unavailable(error.into()) }
 }
 
@@ -154,7 +154,7 @@ pub fn is_index_full(error: &rusqlite::Error) -> bool {
 }
 
 /// Maps a failure of the index.
-pub fn index_fault(error: rusqlite::Error) -> Error {
+pub fn map_sqlite_error(error: rusqlite::Error) -> Error {
     match error.sqlite_error_code() {
         _ if is_index_full(&error) => Error::Full(error.into()),
         Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => Error::Corrupt(format!("the index: {error}")),
@@ -163,11 +163,11 @@ pub fn index_fault(error: rusqlite::Error) -> Error {
 }
 
 /// Maps the failure of blocking work: the runtime is shutting down, or the work panicked.
-pub fn work_fault(error: JoinError) -> Error {
+pub fn map_join_error(error: JoinError) -> Error {
     Error::Unavailable(error.into())
 }
 
-/// Returns the error of a closed engine, or of one whose committing thread is gone.
-pub fn closed() -> Error {
-    Error::Unavailable("the embedded engine is closed".into())
+/// Returns the error of a closed_error engine, or of one whose committing thread is gone.
+pub fn closed_error() -> Error {
+    Error::Unavailable("the embedded engine is closed_error".into())
 }

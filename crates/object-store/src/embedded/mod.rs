@@ -4,7 +4,7 @@
 //! format              the format's version, in words
 //! lock                held while a process serves from the folder
 //! backup.lock         held while a backup copies files
-//! index.sqlite        attributes of all objects, and the bytes of small ones (with -wal and -shm beside it)
+//! index.sqlite        attributes of all objects, and the bytes of small ones (with -wal and -shm extra_files it)
 //! blobs/{h}/{n}       larger objects, one file each; n a number in hex that is never used twice, h = n / 4,096
 //! temp/{n}            uploads that are under way
 //! reserve             room set aside for the day when the disk is full
@@ -34,9 +34,9 @@ mod rows;
 mod store;
 mod write_batcher;
 
-pub use backup::{BackupError, Manifest, back_up, dated_name, remove_old, restore};
+pub use backup::{BackupError, Manifest, back_up, dated_name, prune, restore};
 pub use folder::FolderLost;
-pub use folder_status::{FolderStanding, register_folder_metrics};
-pub use integrity_check::{Inspection, inspect};
+pub use folder_status::{FolderStatus, register_folder_metrics};
+pub use integrity_check::{IntegrityReport, check_integrity};
 pub use io_error::OpenError;
 pub use store::{EmbeddedOptions, EmbeddedStore, INLINE_LIMIT};

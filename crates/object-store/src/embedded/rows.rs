@@ -6,22 +6,22 @@ use rusqlite::{Connection, OptionalExtension, Result, Row, params, types::ValueR
 use larder_runtime::clock::Timestamp;
 
 use crate::{
-    content_hash::{etag, fingerprint},
+    content_hash::{content_hash, etag},
     error::{self, Error},
     object::{Attributes, ListedObject, ObjectMeta},
 };
 
 /// Location of an object's bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Place {
-    /// Nowhere: the object is empty.
-    Nowhere,
+pub enum Location {
+    /// Empty: the object is empty.
+    Empty,
     /// In the object's own row.
     Row,
     /// In the table `inline_values`, under this id.
     Inline(i64),
     /// In the file with this number.
-    File(i64),
+    Blob(i64),
 }
 
 /// Index entry of an object.
@@ -33,10 +33,10 @@ pub struct Entry {
     pub hash: u128,
     /// Time of the write.
     pub last_modified: Timestamp,
-    /// Attributes stored beside the bytes.
+    /// Attributes stored extra_files the bytes.
     pub attributes: Attributes,
     /// Location of the bytes.
-    pub place: Place,
+    pub location: Location,
 }
 
 impl Entry {
@@ -53,24 +53,24 @@ impl Entry {
     /// Verifies the bytes of an object without a file, as the index returned them: complete, and those that were
     /// stored.
     pub fn check_inline(&self, found: Option<Bytes>) -> error::Result<Bytes> {
-        let bytes = match (self.place, found) {
-            (Place::Nowhere, _) => Bytes::new(),
+        let bytes = match (self.location, found) {
+            (Location::Empty, _) => Bytes::new(),
             (_, Some(bytes)) => bytes,
             (_, None) => return Err(Error::Corrupt("its value is missing in the index".to_owned())),
         };
-        if fingerprint(&bytes, &self.attributes) == self.hash {
+        if content_hash(&bytes, &self.attributes) == self.hash {
             Ok(bytes)
         } else {
-            Err(Error::Corrupt(OTHER_BYTES.to_owned()))
+            Err(Error::Corrupt(HASH_MISMATCH.to_owned()))
         }
     }
 }
 
 /// The problem of bytes that differ from the stored ones.
-pub const OTHER_BYTES: &str = "its bytes do not have the hash they were stored with";
+pub const HASH_MISMATCH: &str = "its bytes do not have the hash they were stored with";
 
 /// Upper bound of the keys with a prefix: the prefix followed by this byte, which no key contains, being UTF-8.
-const BEHIND_EVERY_KEY: u8 = 0xFF;
+const KEY_UPPER_BOUND: u8 = 0xFF;
 
 /// Returns the entry of `key`.
 pub fn find(connection: &Connection, key: &str) -> Result<Option<Entry>> {
@@ -99,19 +99,19 @@ pub fn find_with_value(connection: &Connection, key: &str) -> Result<Option<(Ent
 }
 
 /// Returns the hash and the location of the object under `key`.
-pub fn find_standing(connection: &Connection, key: &str) -> Result<Option<(u128, Place)>> {
+pub fn find_current(connection: &Connection, key: &str) -> Result<Option<(u128, Location)>> {
     connection
         .prepare_cached("SELECT size, etag, inline_value_id, blob_id FROM objects WHERE key = ?1")?
-        .query_row([key.as_bytes()], |row| Ok((read_hash(row, 1)?, read_place(row, 0, 2)?)))
+        .query_row([key.as_bytes()], |row| Ok((read_hash(row, 1)?, read_location(row, 0, 2)?)))
         .optional()
 }
 
 /// Writes the entry of `key`, replacing the old one; `value` has its bytes if their location is the row.
 pub fn write_entry(connection: &Connection, key: &str, entry: &Entry, value: Option<&[u8]>) -> Result<()> {
-    let (inline_value, file) = match entry.place {
-        Place::Nowhere | Place::Row => (None, None),
-        Place::Inline(id) => (Some(id), None),
-        Place::File(number) => (None, Some(number)),
+    let (inline_value, file) = match entry.location {
+        Location::Empty | Location::Row => (None, None),
+        Location::Inline(id) => (Some(id), None),
+        Location::Blob(number) => (None, Some(number)),
     };
     connection
         .prepare_cached(
@@ -134,17 +134,17 @@ pub fn write_entry(connection: &Connection, key: &str, entry: &Entry, value: Opt
 }
 
 /// Removes the entry of `key`.
-pub fn remove_entry(connection: &Connection, key: &str) -> Result<()> {
+pub fn delete_entry(connection: &Connection, key: &str) -> Result<()> {
     connection.prepare_cached("DELETE FROM objects WHERE key = ?1")?.execute([key.as_bytes()]).map(drop)
 }
 
 /// Adds an inline value, and returns its id.
-pub fn add_value(connection: &Connection, bytes: &[u8]) -> Result<i64> {
+pub fn insert_inline_value(connection: &Connection, bytes: &[u8]) -> Result<i64> {
     connection.prepare_cached("INSERT INTO inline_values (bytes) VALUES (?1)")?.insert([bytes])
 }
 
 /// Replaces an inline value.
-pub fn replace_value(connection: &Connection, id: i64, bytes: &[u8]) -> Result<()> {
+pub fn update_inline_value(connection: &Connection, id: i64, bytes: &[u8]) -> Result<()> {
     connection
         .prepare_cached("UPDATE inline_values SET bytes = ?2 WHERE id = ?1")?
         .execute(params![id, bytes])
@@ -152,22 +152,22 @@ pub fn replace_value(connection: &Connection, id: i64, bytes: &[u8]) -> Result<(
 }
 
 /// Removes an inline value.
-pub fn remove_value(connection: &Connection, id: i64) -> Result<()> {
+pub fn delete_inline_value(connection: &Connection, id: i64) -> Result<()> {
     connection.prepare_cached("DELETE FROM inline_values WHERE id = ?1")?.execute([id]).map(drop)
 }
 
 /// Marks a file as live.
-pub fn add_file(connection: &Connection, number: i64) -> Result<()> {
+pub fn insert_blob(connection: &Connection, number: i64) -> Result<()> {
     connection.prepare_cached("INSERT INTO blobs (id) VALUES (?1)")?.execute([number]).map(drop)
 }
 
 /// Marks a file as no longer live.
-pub fn remove_file(connection: &Connection, number: i64) -> Result<()> {
+pub fn delete_blob(connection: &Connection, number: i64) -> Result<()> {
     connection.prepare_cached("DELETE FROM blobs WHERE id = ?1")?.execute([number]).map(drop)
 }
 
 /// Returns the live files from the number `first` to `last`, ascending.
-pub fn live_files(connection: &Connection, first: i64, last: i64) -> Result<Vec<i64>> {
+pub fn live_blobs(connection: &Connection, first: i64, last: i64) -> Result<Vec<i64>> {
     connection
         .prepare_cached("SELECT id FROM blobs WHERE id BETWEEN ?1 AND ?2 ORDER BY id")?
         .query_map([first, last], |row| row.get(0))?
@@ -175,7 +175,7 @@ pub fn live_files(connection: &Connection, first: i64, last: i64) -> Result<Vec<
 }
 
 /// Returns up to `limit` live files with numbers above `number`, ascending.
-pub fn files_behind(connection: &Connection, number: i64, limit: usize) -> Result<Vec<i64>> {
+pub fn blobs_after(connection: &Connection, number: i64, limit: usize) -> Result<Vec<i64>> {
     connection
         .prepare_cached("SELECT id FROM blobs WHERE id > ?1 ORDER BY id LIMIT ?2")?
         .query_map(params![number, i64::try_from(limit).unwrap_or(i64::MAX)], |row| row.get(0))?
@@ -183,7 +183,7 @@ pub fn files_behind(connection: &Connection, number: i64, limit: usize) -> Resul
 }
 
 /// Returns the number of live files, and the highest number among them.
-pub fn count_files(connection: &Connection) -> Result<(i64, i64)> {
+pub fn count_blobs(connection: &Connection) -> Result<(i64, i64)> {
     connection.query_row("SELECT count(*), ifnull(max(id), 0) FROM blobs", [], |row| Ok((row.get(0)?, row.get(1)?)))
 }
 
@@ -195,7 +195,7 @@ pub fn list(
     limit: usize,
 ) -> Result<Vec<ListedObject>> {
     let mut end = prefix.as_bytes().to_vec();
-    end.push(BEHIND_EVERY_KEY);
+    end.push(KEY_UPPER_BOUND);
     let (sql, start) = match start_after {
         Some(after) if after >= prefix => (
             "SELECT key, size, etag, last_modified FROM objects WHERE key > ?1 AND key < ?2 ORDER BY key LIMIT ?3",
@@ -213,7 +213,7 @@ pub fn list(
 }
 
 /// Checks that the index can be read.
-pub fn touch(connection: &Connection) -> Result<()> {
+pub fn check_readable(connection: &Connection) -> Result<()> {
     connection.prepare_cached("SELECT 1 FROM objects LIMIT 1")?.query_row([], |_| Ok(())).optional().map(drop)
 }
 
@@ -223,7 +223,7 @@ fn read_entry(row: &Row<'_>) -> Result<Entry> {
         hash: read_hash(row, 1)?,
         last_modified: Timestamp::from_millis(row.get(2)?),
         attributes: Attributes { content_type: row.get(3)?, content_encoding: row.get(4)? },
-        place: read_place(row, 0, 5)?,
+        location: read_location(row, 0, 5)?,
     })
 }
 
@@ -250,12 +250,12 @@ fn read_hash(row: &Row<'_>, column: usize) -> Result<u128> {
 }
 
 /// Reads a location from the columns `size` and `inline_value`; the file's column follows.
-fn read_place(row: &Row<'_>, size: usize, inline_value: usize) -> Result<Place> {
+fn read_location(row: &Row<'_>, size: usize, inline_value: usize) -> Result<Location> {
     Ok(match (row.get(inline_value)?, row.get(inline_value + 1)?) {
-        (Some(id), _) => Place::Inline(id),
-        (None, Some(number)) => Place::File(number),
-        (None, None) if read_size(row, size)? == 0 => Place::Nowhere,
-        (None, None) => Place::Row,
+        (Some(id), _) => Location::Inline(id),
+        (None, Some(number)) => Location::Blob(number),
+        (None, None) if read_size(row, size)? == 0 => Location::Empty,
+        (None, None) => Location::Row,
     })
 }
 

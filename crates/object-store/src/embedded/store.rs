@@ -29,29 +29,29 @@ use crate::{
 
 use super::{
     background_throttle::MIN_OBJECTS,
-    blob_deletion::{Reaper, collect},
-    blob_files::{Download, Spool, Value, receive},
+    blob_deletion::{Reaper, collect_orphans},
+    blob_files::{BlobAllocator, BlobReader, Value, receive},
     committer::{Checkpointer, Committer},
-    disk_reserve::Room,
+    disk_reserve::DiskReserve,
     folder::Folder,
-    index::{Readers, connect_checkpointer, connect_writer},
-    io_error::{OpenError, closed, file_fault, is_index_full, work_fault},
-    permissions::kept_file,
-    rows::{self, Entry, Place},
-    write_batcher::{Batches, Change, NewObject},
+    index::{ReaderPool, connect_checkpointer, connect_writer},
+    io_error::{OpenError, closed_error, is_index_full, map_io_error, map_join_error},
+    permissions::open_or_create,
+    rows::{self, Entry, Location},
+    write_batcher::{Change, NewObject, WriteBatcher},
 };
 
 /// Maximum number of look-ups of a reader whose object is replaced between the look-up and the opening of its file.
-const LOOKUPS: usize = 16;
+const MAX_LOOKUPS: usize = 16;
 /// Maximum number of concurrent lists, each on a thread of its own; more wait.
-const LISTS: usize = 4;
+const MAX_CONCURRENT_LISTS: usize = 4;
 
 /// An object store in a folder.
 pub struct EmbeddedStore {
     // In the order in which they must end: the committer uses the reaper.
     committer: Committer,
-    readers: Arc<Readers>,
-    spool: Arc<Spool>,
+    readers: Arc<ReaderPool>,
+    allocator: Arc<BlobAllocator>,
     reaper: Arc<Reaper>,
     lists: Semaphore,
     has_request: Arc<AtomicBool>,
@@ -64,9 +64,9 @@ impl EmbeddedStore {
     pub fn open(options: &EmbeddedOptions, clock: Arc<dyn Clock>) -> Result<Self, OpenError> {
         let folder = Arc::new(Folder::open(&options.folder)?);
         let index = folder.index();
-        let index_error = |error| OpenError::of_index(&index, error);
+        let index_error = |error| OpenError::from_sqlite(&index, error);
         // Created here, since the database would let others read it.
-        kept_file(&index).map_err(|error| OpenError::of_file(&index, error))?;
+        open_or_create(&index).map_err(|error| OpenError::from_io(&index, error))?;
         let connection = match connect_writer(&index) {
             // Even opening needs some space; the reserve is large enough for it.
             Err(error) if is_index_full(&error) => {
@@ -75,39 +75,47 @@ impl EmbeddedStore {
             other => other,
         };
         let connection = connection.map_err(index_error)?;
-        folder.remember()?;
-        let collected = collect(&folder, &connection)?;
-        let (files, last) = rows::count_files(&connection).map_err(index_error)?;
-        if collected.alive < files {
-            tracing::error!(missing = files - collected.alive, "files of objects are missing in the data folder");
+        folder.record_identity()?;
+        let gc = collect_orphans(&folder, &connection)?;
+        let (files, last) = rows::count_blobs(&connection).map_err(index_error)?;
+        if gc.alive < files {
+            tracing::error!(missing = files - gc.alive, "files of objects are missing in the data folder");
         }
-        if collected.removed > 0 {
-            tracing::info!(files = collected.removed, "removed what an interrupted process had left behind");
+        if gc.removed > 0 {
+            tracing::info!(files = gc.removed, "removed what an interrupted process had left behind");
         }
-        if collected.held > 0 {
+        if gc.held > 0 {
             tracing::info!(
-                files = collected.held,
+                files = gc.held,
                 "files without an object stay until the next start, for a backup that is being taken"
             );
         }
-        let readers = Arc::new(Readers::open(Arc::clone(&folder)).map_err(index_error)?);
-        let io_error = |error: io::Error| OpenError::of_file(&options.folder, error);
+        let readers = Arc::new(ReaderPool::open(Arc::clone(&folder)).map_err(index_error)?);
+        let io_error = |error: io::Error| OpenError::from_io(&options.folder, error);
         let reaper = Arc::new(Reaper::start(Arc::clone(&folder)).map_err(io_error)?);
         // Must not be the number of a file that a backup may still copy.
-        let first = last.max(collected.highest) + 1;
-        let spool = Arc::new(Spool::new(Arc::clone(&folder), Arc::clone(&reaper), first));
+        let first = last.max(gc.highest) + 1;
+        let allocator = Arc::new(BlobAllocator::new(Arc::clone(&folder), Arc::clone(&reaper), first));
         let checkpointer = Checkpointer::start(connect_checkpointer(&index).map_err(index_error)?).map_err(io_error)?;
-        let batches = Batches {
+        let batcher = WriteBatcher {
             connection,
             folder: Arc::clone(&folder),
             clock,
             reaper: Arc::clone(&reaper),
-            room: Room::new(folder.reserve()),
+            reserve: DiskReserve::new(folder.reserve()),
             checkpointer,
         };
         let has_request = Arc::default();
-        let committer = Committer::start(batches, Arc::clone(&has_request)).map_err(io_error)?;
-        Ok(Self { committer, readers, spool, reaper, lists: Semaphore::new(LISTS), has_request, folder })
+        let committer = Committer::start(batcher, Arc::clone(&has_request)).map_err(io_error)?;
+        Ok(Self {
+            committer,
+            readers,
+            allocator,
+            reaper,
+            lists: Semaphore::new(MAX_CONCURRENT_LISTS),
+            has_request,
+            folder,
+        })
     }
 
     /// Closes the store: rejects new calls, makes the queued changes, and moves the log into the index. The folder is
@@ -135,39 +143,40 @@ impl EmbeddedStore {
         consume_budget().await;
         let found = self.readers.read(|connection| rows::find_with_value(connection, key))?;
         let (entry, bytes) = found.ok_or(Error::NotFound)?;
-        let bytes = if matches!(entry.place, Place::File(_)) { Bytes::new() } else { entry.check_inline(bytes)? };
+        let bytes =
+            if matches!(entry.location, Location::Blob(_)) { Bytes::new() } else { entry.check_inline(bytes)? };
         Ok((entry, bytes))
     }
 
     /// Opens the object under `key`. `open` reads the file of an entry off the async threads, with the value that
     /// `prepare` returned on this one. A missing file was replaced since the look-up, so that another look-up finds the
     /// new one.
-    async fn find_and<P: Send + 'static, T: Send + 'static>(
+    async fn find_and_open<P: Send + 'static, T: Send + 'static>(
         &self,
         key: &str,
         prepare: impl Fn(&Entry) -> P + Send,
         open: impl Fn(i64, &Entry, P) -> io::Result<Result<T>> + Clone + Send + 'static,
-    ) -> Result<(Entry, Source<T>)> {
+    ) -> Result<(Entry, ValueSource<T>)> {
         let mut missing = None;
-        for _ in 0..LOOKUPS {
+        for _ in 0..MAX_LOOKUPS {
             let (entry, bytes) = self.find(key).await?;
-            let Place::File(number) = entry.place else { return Ok((entry, Source::Inline(bytes))) };
+            let Location::Blob(number) = entry.location else { return Ok((entry, ValueSource::Inline(bytes))) };
             if missing == Some(number) {
                 return Err(Error::Corrupt(format!("its file {number:x} is missing")));
             }
             let (open, described, prepared) = (open.clone(), entry.clone(), prepare(&entry));
-            match spawn_blocking(move || open(number, &described, prepared)).await.map_err(work_fault)? {
-                Ok(opened) => return Ok((entry, Source::File(opened?))),
+            match spawn_blocking(move || open(number, &described, prepared)).await.map_err(map_join_error)? {
+                Ok(opened) => return Ok((entry, ValueSource::File(opened?))),
                 Err(error) if error.kind() == io::ErrorKind::NotFound => missing = Some(number),
-                Err(error) => return Err(file_fault(error)),
+                Err(error) => return Err(map_io_error(error)),
             }
         }
         Err(Error::Unavailable("the object is replaced faster than it can be opened".into()))
     }
 }
 
-/// Source of an object's bytes.
-enum Source<T> {
+/// ValueSource of an object's bytes.
+enum ValueSource<T> {
     Inline(Bytes),
     File(T),
 }
@@ -191,7 +200,7 @@ impl ObjectStore for EmbeddedStore {
     async fn put(&self, key: &str, body: ByteStream, options: PutOptions) -> Result<PutOutcome> {
         self.note_request();
         let PutOptions { attributes, precondition } = options;
-        let received = receive(body, &attributes, &self.spool).await?;
+        let received = receive(body, &attributes, &self.allocator).await?;
         let (size, hash) = (received.size, received.hash);
         let object = NewObject { key: key.to_owned(), value: received.value, size, hash, attributes, precondition };
         let last_modified = self.committer.commit(Change::Put(object)).await?;
@@ -200,20 +209,20 @@ impl ObjectStore for EmbeddedStore {
 
     async fn get(&self, key: &str, options: GetOptions) -> Result<Object> {
         let folder = Arc::clone(&self.folder);
-        let room = move |entry: &Entry| Download::room(resolve(options, entry.size).unwrap_or_default());
-        let open = move |number, entry: &Entry, room| {
+        let buffer = move |entry: &Entry| BlobReader::buffer(resolve(options, entry.size).unwrap_or_default());
+        let open = move |number, entry: &Entry, buffer| {
             let range = match resolve(options, entry.size) {
                 Ok(range) => range,
                 Err(error) => return Ok(Err(error)),
             };
-            let download = Download::open(&folder.file(number), entry, &range)?;
-            Ok(download.and_then(|mut download| download.read_into(room).map(|first| (download, first))))
+            let reader = BlobReader::open(&folder.blob(number), entry, &range)?;
+            Ok(reader.and_then(|mut reader| reader.read_into(buffer).map(|first| (reader, first))))
         };
-        let (entry, source) = self.find_and(key, room, open).await?;
+        let (entry, source) = self.find_and_open(key, buffer, open).await?;
         let range = resolve(options, entry.size)?;
         let body = match source {
-            Source::File((download, first)) => download.into_body(first),
-            Source::Inline(bytes) => {
+            ValueSource::File((reader, first)) => reader.into_body(first),
+            ValueSource::Inline(bytes) => {
                 let offset = |at: u64| usize::try_from(at).unwrap_or(usize::MAX);
                 ByteStream::from(bytes.slice(offset(range.start)..offset(range.end)))
             }
@@ -241,7 +250,7 @@ impl ObjectStore for EmbeddedStore {
     }
 
     async fn list(&self, options: ListOptions) -> Result<ListPage> {
-        let _turn = self.lists.acquire().await.map_err(|_| closed())?;
+        let _permit = self.lists.acquire().await.map_err(|_| closed_error())?;
         let readers = Arc::clone(&self.readers);
         let page = spawn_blocking(move || {
             let ListOptions { prefix, start_after, limit } = options;
@@ -252,19 +261,19 @@ impl ObjectStore for EmbeddedStore {
             objects.truncate(limit);
             Ok(ListPage { objects, is_truncated })
         });
-        page.await.map_err(work_fault)?
+        page.await.map_err(map_join_error)?
     }
 
     async fn copy(&self, from: &str, to: &str, precondition: Precondition) -> Result<PutOutcome> {
-        let spool = Arc::clone(&self.spool);
+        let allocator = Arc::clone(&self.allocator);
         let link = move |number, _: &Entry, ()| {
-            let file = spool.reserve();
+            let file = allocator.allocate();
             file.link_or_copy(number).map(|()| Ok(file))
         };
-        let (entry, source) = self.find_and(from, |_| (), link).await?;
+        let (entry, source) = self.find_and_open(from, |_| (), link).await?;
         let value = match source {
-            Source::Inline(bytes) => Value::Inline(bytes),
-            Source::File(file) => Value::File(file),
+            ValueSource::Inline(bytes) => Value::Inline(bytes),
+            ValueSource::File(file) => Value::File(file),
         };
         let Entry { size, hash, attributes, .. } = entry;
         let object = NewObject { key: to.to_owned(), value, size, hash, attributes, precondition };
@@ -274,10 +283,10 @@ impl ObjectStore for EmbeddedStore {
 
     async fn check(&self) -> Result<()> {
         if !self.committer.is_alive() {
-            return Err(closed());
+            return Err(closed_error());
         }
         self.folder.check()?;
-        self.readers.read(rows::touch)
+        self.readers.read(rows::check_readable)
     }
 }
 

@@ -18,15 +18,15 @@ use super::{
     blob_deletion::Reaper,
     blob_files::Value,
     committer::Checkpointer,
-    disk_reserve::Room,
+    disk_reserve::DiskReserve,
     folder::{Folder, sync_folder},
-    io_error::{file_fault, index_fault, is_index_full},
-    rows::{self, Entry, Place},
+    io_error::{is_index_full, map_io_error, map_sqlite_error},
+    rows::{self, Entry, Location},
 };
 
 /// Maximum bytes of a value in the object's own row. Reading such an object visits one tree instead of two; larger rows
 /// would make a list of keys read many more pages.
-const ROW_LIMIT: usize = 256;
+const MAX_ROW_VALUE_BYTES: usize = 256;
 
 /// A change to one object, or to many.
 #[derive(Debug)]
@@ -55,7 +55,7 @@ pub struct NewObject {
     pub size: u64,
     /// Hash of bytes and attributes.
     pub hash: u128,
-    /// Attributes stored beside the bytes.
+    /// Attributes stored extra_files the bytes.
     pub attributes: Attributes,
     /// Condition of the put.
     pub precondition: Precondition,
@@ -63,7 +63,7 @@ pub struct NewObject {
 
 impl Change {
     /// Returns the approximate maximum of bytes by which the log grows.
-    pub fn weight(&self) -> usize {
+    pub fn wal_bytes(&self) -> usize {
         /// One page of each table, if rows share no pages.
         const ROW_BYTES: usize = 8192;
         match self {
@@ -99,16 +99,16 @@ impl Change {
 
 /// A change, and the sender for its outcome: the time of the change.
 #[derive(Debug)]
-pub struct Request {
+pub struct PendingWrite {
     /// The change.
     pub change: Change,
     /// Sender for the outcome.
-    pub answer: oneshot::Sender<Result<Timestamp>>,
+    pub reply: oneshot::Sender<Result<Timestamp>>,
 }
 
-/// Commits batches of changes, each with one sync.
+/// Commits batcher of changes, each with one sync.
 #[derive(Debug)]
-pub struct Batches {
+pub struct WriteBatcher {
     /// The only connection that writes.
     pub connection: Connection,
     /// The data folder.
@@ -118,61 +118,61 @@ pub struct Batches {
     /// Deletes the files of replaced objects.
     pub reaper: Arc<Reaper>,
     /// Reserve for a full disk.
-    pub room: Room,
+    pub reserve: DiskReserve,
     /// The thread that moves the log in parallel with writes.
     pub checkpointer: Checkpointer,
 }
 
 /// The result of a transaction: an outcome for each change, and files that are no longer referenced.
-struct Done {
+struct CommittedBatch {
     outcomes: Vec<Result<Timestamp>>,
     freed: Vec<i64>,
 }
 
-impl Batches {
+impl WriteBatcher {
     /// Makes the changes of `requests`, in order, and answers each. If their common transaction fails, each is tried
     /// alone, so that one failing change does not affect the others.
-    pub fn make(&mut self, requests: Vec<Request>) {
+    pub fn commit(&mut self, requests: Vec<PendingWrite>) {
         if self.folder.check().is_err() {
-            return self.refuse_all(requests);
+            return self.reject_all(requests);
         }
-        let has_room = self.room.is_held() || {
+        let is_writable = self.reserve.is_held() || {
             let _paused = self.checkpointer.pause();
-            self.room.regain(&self.connection, self.clock.monotonic())
+            self.reserve.try_refill(&self.connection, self.clock.monotonic())
         };
-        let requests = put_files_in_place(if has_room { requests } else { refuse_puts(requests) });
+        let requests = publish_blobs(if is_writable { requests } else { reject_puts(requests) });
         let changes: Vec<&Change> = requests.iter().map(|request| &request.change).collect();
-        match self.attempt(&changes) {
-            Ok(done) => self.settle(requests, done),
+        match self.run_transaction(&changes) {
+            Ok(committed) => self.finish(requests, committed),
             Err(error) => {
                 tracing::warn!(%error, changes = requests.len(), "a transaction failed; each change is tried alone");
-                let has_room = !is_index_full(&error) || self.spend_room();
-                for request in if has_room { requests } else { refuse_puts(requests) } {
-                    self.make_alone(request);
+                let is_writable = !is_index_full(&error) || self.consume_reserve();
+                for request in if is_writable { requests } else { reject_puts(requests) } {
+                    self.commit_alone(request);
                 }
             }
         }
     }
 
     /// Makes one change. One that needs no lasting space may use the reserve.
-    fn make_alone(&mut self, request: Request) {
-        let mut done = self.attempt(&[&request.change]);
-        if done.as_ref().is_err_and(is_index_full) && !request.change.is_put() {
-            self.spend_room();
-            done = self.attempt(&[&request.change]);
+    fn commit_alone(&mut self, request: PendingWrite) {
+        let mut committed = self.run_transaction(&[&request.change]);
+        if committed.as_ref().is_err_and(is_index_full) && !request.change.is_put() {
+            self.consume_reserve();
+            committed = self.run_transaction(&[&request.change]);
         }
-        match done {
-            Ok(done) => self.settle(vec![request], done),
-            Err(error) => refuse(request, index_fault(error)),
+        match committed {
+            Ok(committed) => self.finish(vec![request], committed),
+            Err(error) => reject(request, map_sqlite_error(error)),
         }
     }
 
-    fn spend_room(&mut self) -> bool {
+    fn consume_reserve(&mut self) -> bool {
         let _paused = self.checkpointer.pause();
-        self.room.spend(&self.connection)
+        self.reserve.consume(&self.connection)
     }
 
-    fn attempt(&mut self, changes: &[&Change]) -> rusqlite::Result<Done> {
+    fn run_transaction(&mut self, changes: &[&Change]) -> rusqlite::Result<CommittedBatch> {
         let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         let now = self.clock.now();
         let mut freed = Vec::new();
@@ -181,96 +181,96 @@ impl Batches {
             .map(|change| Ok(apply(&transaction, change, now, &mut freed)?.map(|()| now)))
             .collect::<rusqlite::Result<Vec<_>>>()?;
         transaction.commit()?;
-        Ok(Done { outcomes, freed })
+        Ok(CommittedBatch { outcomes, freed })
     }
 
     /// Rejects changes while the folder is lost.
-    fn refuse_all(&self, requests: Vec<Request>) {
+    fn reject_all(&self, requests: Vec<PendingWrite>) {
         for request in requests {
             let lost = self.folder.check().err();
-            refuse(request, lost.unwrap_or_else(|| Error::Unavailable("the data folder was lost for a moment".into())));
+            reject(request, lost.unwrap_or_else(|| Error::Unavailable("the data folder was lost for a moment".into())));
         }
     }
 
-    fn settle(&mut self, requests: Vec<Request>, done: Done) {
+    fn finish(&mut self, requests: Vec<PendingWrite>, committed: CommittedBatch) {
         // Between the check before the transaction and this one, the change may have gone into a folder that is no
         // longer at its path.
         if self.folder.check().is_err() {
-            return self.refuse_all(requests);
+            return self.reject_all(requests);
         }
         if requests.iter().any(|request| !request.change.is_put()) {
-            self.room.expect_some();
+            self.reserve.hint_freed();
         }
-        for number in done.freed {
-            self.reaper.retire(number);
+        for number in committed.freed {
+            self.reaper.delete_blob(number);
         }
-        for (mut request, outcome) in requests.into_iter().zip(done.outcomes) {
+        for (mut request, outcome) in requests.into_iter().zip(committed.outcomes) {
             if let (Change::Put(NewObject { value: Value::File(file), .. }), Ok(_)) = (&mut request.change, &outcome) {
-                file.keep();
+                file.disarm();
             }
-            answer(request, outcome);
+            reply(request, outcome);
         }
     }
 }
 
 /// Fails the puts, whose files are removed, and returns the rest.
-fn refuse_puts(requests: Vec<Request>) -> Vec<Request> {
+fn reject_puts(requests: Vec<PendingWrite>) -> Vec<PendingWrite> {
     let (puts, others): (Vec<_>, _) = requests.into_iter().partition(|request| request.change.is_put());
     for request in puts {
-        answer(request, Err(Error::Full("the disk of the data folder is full".into())));
+        reply(request, Err(Error::Full("the disk of the data folder is full".into())));
     }
     others
 }
 
-/// Files must be in place durably before the index refers to them.
-fn put_files_in_place(mut requests: Vec<Request>) -> Vec<Request> {
-    let mut faults: Vec<Option<Error>> = Vec::with_capacity(requests.len());
+/// Files must be in location durably before the index refers to them.
+fn publish_blobs(mut requests: Vec<PendingWrite>) -> Vec<PendingWrite> {
+    let mut errors: Vec<Option<Error>> = Vec::with_capacity(requests.len());
     let mut folders: HashSet<PathBuf> = HashSet::new();
     for request in &mut requests {
         let placed = match &mut request.change {
-            Change::Put(NewObject { value: Value::File(file), .. }) => file.put_in_place().map(Some),
+            Change::Put(NewObject { value: Value::File(file), .. }) => file.publish().map(Some),
             Change::Put(_) | Change::Delete { .. } | Change::DeleteMany(_) => Ok(None),
         };
-        faults.push(match placed {
+        errors.push(match placed {
             Ok(folder) => {
                 folders.extend(folder);
                 None
             }
-            Err(error) => Some(file_fault(error)),
+            Err(error) => Some(map_io_error(error)),
         });
     }
     if let Some(error) = folders.iter().find_map(|folder| sync_folder(folder).err()) {
         tracing::error!(%error, "a folder of files could not be synced");
-        for (request, fault) in requests.iter().zip(&mut faults) {
+        for (request, error_of) in requests.iter().zip(&mut errors) {
             if matches!(&request.change, Change::Put(NewObject { value: Value::File(_), .. })) {
-                *fault = Some(Error::Unavailable("a folder of files could not be synced".into()));
+                *error_of = Some(Error::Unavailable("a folder of files could not be synced".into()));
             }
         }
     }
     let mut placed = Vec::with_capacity(requests.len());
-    for (request, fault) in requests.into_iter().zip(faults) {
-        match fault {
+    for (request, error_of) in requests.into_iter().zip(errors) {
+        match error_of {
             None => placed.push(request),
-            Some(error) => answer(request, Err(error)),
+            Some(error) => reply(request, Err(error)),
         }
     }
     placed
 }
 
 /// Answers the caller, who may be gone; the change is committed all the same.
-fn answer(request: Request, outcome: Result<Timestamp>) {
-    let _ = request.answer.send(outcome);
+fn reply(request: PendingWrite, outcome: Result<Timestamp>) {
+    let _ = request.reply.send(outcome);
 }
 
 /// Rejects a change without an effect. If the log could not be synced, a crash might still bring it to light: then the
 /// file must stay until the next start has checked.
-fn refuse(mut request: Request, error: Error) {
+fn reject(mut request: PendingWrite, error: Error) {
     if let (Change::Put(NewObject { value: Value::File(file), .. }), Error::Unavailable(_)) =
         (&mut request.change, &error)
     {
-        file.keep();
+        file.disarm();
     }
-    answer(request, Err(error));
+    reply(request, Err(error));
 }
 
 /// Makes one change inside a transaction. The inner error leaves nothing behind; the outer one aborts the transaction.
@@ -283,16 +283,16 @@ fn apply(
     match change {
         Change::Put(object) => put(connection, object, now, freed),
         Change::Delete { key, precondition } => {
-            let standing = rows::find_standing(connection, key)?;
-            if !holds(precondition, standing) {
+            let current = rows::find_current(connection, key)?;
+            if !holds(precondition, current) {
                 return Ok(Err(Error::Precondition));
             }
-            delete(connection, key, standing, freed).map(Ok)
+            delete(connection, key, current, freed).map(Ok)
         }
         Change::DeleteMany(keys) => {
             for key in keys {
-                let standing = rows::find_standing(connection, key)?;
-                delete(connection, key, standing, freed)?;
+                let current = rows::find_current(connection, key)?;
+                delete(connection, key, current, freed)?;
                 // Threads that wait for the processor are more urgent.
                 thread::yield_now();
             }
@@ -307,29 +307,29 @@ fn put(
     now: Timestamp,
     freed: &mut Vec<i64>,
 ) -> rusqlite::Result<Result<()>> {
-    let standing = rows::find_standing(connection, &object.key)?;
-    if !holds(&object.precondition, standing) {
+    let current = rows::find_current(connection, &object.key)?;
+    if !holds(&object.precondition, current) {
         return Ok(Err(Error::Precondition));
     }
-    let old = standing.map_or(Place::Nowhere, |(_, place)| place);
-    let (place, row_value) = match (&object.value, old) {
-        (Value::Inline(bytes), _) if bytes.is_empty() => (Place::Nowhere, None),
-        (Value::Inline(bytes), _) if bytes.len() <= ROW_LIMIT => (Place::Row, Some(bytes.as_ref())),
-        (Value::Inline(bytes), Place::Inline(id)) => {
-            rows::replace_value(connection, id, bytes)?;
+    let old = current.map_or(Location::Empty, |(_, location)| location);
+    let (location, row_value) = match (&object.value, old) {
+        (Value::Inline(bytes), _) if bytes.is_empty() => (Location::Empty, None),
+        (Value::Inline(bytes), _) if bytes.len() <= MAX_ROW_VALUE_BYTES => (Location::Row, Some(bytes.as_ref())),
+        (Value::Inline(bytes), Location::Inline(id)) => {
+            rows::update_inline_value(connection, id, bytes)?;
             (old, None)
         }
-        (Value::Inline(bytes), _) => (Place::Inline(rows::add_value(connection, bytes)?), None),
+        (Value::Inline(bytes), _) => (Location::Inline(rows::insert_inline_value(connection, bytes)?), None),
         (Value::File(file), _) => {
-            rows::add_file(connection, file.number())?;
-            (Place::File(file.number()), None)
+            rows::insert_blob(connection, file.number())?;
+            (Location::Blob(file.number()), None)
         }
     };
-    if place != old {
+    if location != old {
         free(connection, old, freed)?;
     }
     let (size, hash, attributes) = (object.size, object.hash, object.attributes.clone());
-    let entry = Entry { size, hash, last_modified: now, attributes, place };
+    let entry = Entry { size, hash, last_modified: now, attributes, location };
     rows::write_entry(connection, &object.key, &entry, row_value)?;
     Ok(Ok(()))
 }
@@ -337,29 +337,29 @@ fn put(
 fn delete(
     connection: &Connection,
     key: &str,
-    standing: Option<(u128, Place)>,
+    current: Option<(u128, Location)>,
     freed: &mut Vec<i64>,
 ) -> rusqlite::Result<()> {
-    let Some((_, place)) = standing else { return Ok(()) };
-    free(connection, place, freed)?;
-    rows::remove_entry(connection, key)
+    let Some((_, location)) = current else { return Ok(()) };
+    free(connection, location, freed)?;
+    rows::delete_entry(connection, key)
 }
 
-fn free(connection: &Connection, place: Place, freed: &mut Vec<i64>) -> rusqlite::Result<()> {
-    match place {
-        Place::Nowhere | Place::Row => Ok(()),
-        Place::Inline(id) => rows::remove_value(connection, id),
-        Place::File(number) => {
+fn free(connection: &Connection, location: Location, freed: &mut Vec<i64>) -> rusqlite::Result<()> {
+    match location {
+        Location::Empty | Location::Row => Ok(()),
+        Location::Inline(id) => rows::delete_inline_value(connection, id),
+        Location::Blob(number) => {
             freed.push(number);
-            rows::remove_file(connection, number)
+            rows::delete_blob(connection, number)
         }
     }
 }
 
-fn holds(precondition: &Precondition, standing: Option<(u128, Place)>) -> bool {
+fn holds(precondition: &Precondition, current: Option<(u128, Location)>) -> bool {
     match precondition {
         Precondition::None => true,
-        Precondition::IfAbsent => standing.is_none(),
-        Precondition::IfMatch(wanted) => standing.is_some_and(|(hash, _)| etag(hash) == *wanted),
+        Precondition::IfAbsent => current.is_none(),
+        Precondition::IfMatch(wanted) => current.is_some_and(|(hash, _)| etag(hash) == *wanted),
     }
 }

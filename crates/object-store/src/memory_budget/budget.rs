@@ -19,7 +19,7 @@ use larder_runtime::{
 pub const FREE_BYTES: u64 = 64 * 1024;
 
 /// Divisor of the budget for the share of one caller: one half.
-const SHARES: u64 = 2;
+const CALLER_SHARE_DIVISOR: u64 = 2;
 
 /// Default budget in bytes.
 pub const DEFAULT_LIMIT: u64 = 64 << 20;
@@ -33,7 +33,7 @@ pub struct MemoryBudget {
     next_ticket: AtomicU64,
     held: Arc<AtomicU64>,
     refused: Arc<AtomicU64>,
-    ended: Arc<AtomicU64>,
+    too_slow: Arc<AtomicU64>,
 }
 
 /// Holdings and waiting leases.
@@ -44,8 +44,8 @@ struct State {
     live: BTreeSet<u64>,
     callers: HashMap<ClientIdentity, Holdings>,
     waiting: BTreeMap<u64, Waiting>,
-    /// True if a lease waits because the whole budget is in use.
-    is_spent: bool,
+    /// True if a lease pending because the whole budget is in use.
+    is_exhausted: bool,
 }
 
 /// Memory held by one caller.
@@ -73,7 +73,7 @@ impl MemoryBudget {
             next_ticket: AtomicU64::new(0),
             held: Arc::default(),
             refused: Arc::default(),
-            ended: Arc::default(),
+            too_slow: Arc::default(),
         }
     }
 
@@ -87,7 +87,7 @@ impl MemoryBudget {
         let help = "Limit of the memory held on behalf of clients in bytes (LARDER_REQUEST_MEMORY).";
         metrics
             .register("larder_request_memory_limit_bytes", help, MetricKind::Gauge, move || vec![Sample::new(limit)]);
-        let counts = [("exhausted", Arc::clone(&self.refused)), ("slow_client", Arc::clone(&self.ended))];
+        let counts = [("exhausted", Arc::clone(&self.refused)), ("slow_client", Arc::clone(&self.too_slow))];
         let help = "Total number of requests rejected for lack of request memory, by reason: exhausted or slow_client.";
         metrics.register("larder_request_memory_rejections_total", help, MetricKind::Counter, move || {
             let sample = |(reason, count): &(&'static str, Arc<AtomicU64>)| {
@@ -118,17 +118,17 @@ impl MemoryBudget {
     }
 
     /// Counts a request that got no memory in time.
-    pub(super) fn refused(&self) {
+    pub(super) fn count_no_memory(&self) {
         self.refused.fetch_add(1, Relaxed);
     }
 
     /// Counts a client that was too slow for the memory it held.
-    pub(super) fn ended(&self) {
-        self.ended.fetch_add(1, Relaxed);
+    pub(super) fn count_too_slow(&self) {
+        self.too_slow.fetch_add(1, Relaxed);
     }
 
     /// Requests `bytes` more for a lease; they are charged when granted.
-    pub(super) fn ask(&self, ticket: u64, caller: ClientIdentity, bytes: u64) -> oneshot::Receiver<()> {
+    pub(super) fn request(&self, ticket: u64, caller: ClientIdentity, bytes: u64) -> oneshot::Receiver<()> {
         let (granted, is_granted) = oneshot::channel();
         let mut state = self.state();
         state.live.insert(ticket);
@@ -136,7 +136,7 @@ impl MemoryBudget {
         own.live.insert(ticket);
         own.waiting += 1;
         state.waiting.insert(ticket, Waiting { caller, bytes, granted });
-        self.serve(state);
+        self.grant_waiting(state);
         is_granted
     }
 
@@ -145,20 +145,20 @@ impl MemoryBudget {
         let mut state = self.state();
         let has_waited = state.stop_waiting(ticket).is_some();
         if has_waited {
-            self.serve(state);
+            self.grant_waiting(state);
         }
         has_waited
     }
 
     /// Takes back `bytes` of a lease that stays open.
-    pub(super) fn give_back(&self, caller: &ClientIdentity, bytes: u64) {
+    pub(super) fn return_bytes(&self, caller: &ClientIdentity, bytes: u64) {
         let mut state = self.state();
         state.release(caller, bytes);
-        self.serve(state);
+        self.grant_waiting(state);
     }
 
     /// Takes back everything that a lease was charged, and ends it.
-    pub(super) fn end(&self, ticket: u64, caller: &ClientIdentity, charged: u64) {
+    pub(super) fn close(&self, ticket: u64, caller: &ClientIdentity, charged: u64) {
         let mut state = self.state();
         if !state.live.remove(&ticket) {
             return;
@@ -170,18 +170,18 @@ impl MemoryBudget {
                 state.callers.remove(caller);
             }
         }
-        self.serve(state);
+        self.grant_waiting(state);
     }
 
     /// Returns whether others wait for memory that a lease of `caller` holds: others of the same caller, or all because
     /// the budget is in use.
-    pub(super) fn is_waited_for(&self, caller: &ClientIdentity) -> bool {
+    pub(super) fn is_contended(&self, caller: &ClientIdentity) -> bool {
         let state = self.state();
-        state.is_spent || state.callers.get(caller).is_some_and(|own| own.waiting > 0)
+        state.is_exhausted || state.callers.get(caller).is_some_and(|own| own.waiting > 0)
     }
 
-    fn serve(&self, mut state: MutexGuard<'_, State>) {
-        state.serve(self.limit);
+    fn grant_waiting(&self, mut state: MutexGuard<'_, State>) {
+        state.grant_waiting(self.limit);
         self.held.store(state.held, Relaxed);
     }
 
@@ -203,10 +203,10 @@ impl State {
         if self.live.first() == Some(&ticket) {
             return Fit::Yes;
         }
-        if own.live.first() != Some(&ticket) && own.held + bytes > limit / SHARES {
-            return Fit::ShareIsSpent;
+        if own.live.first() != Some(&ticket) && own.held + bytes > limit / CALLER_SHARE_DIVISOR {
+            return Fit::ShareExhausted;
         }
-        if self.held + bytes > limit { Fit::AllIsSpent } else { Fit::Yes }
+        if self.held + bytes > limit { Fit::BudgetExhausted } else { Fit::Yes }
     }
 
     fn charge(&mut self, caller: &ClientIdentity, bytes: u64) {
@@ -223,41 +223,42 @@ impl State {
         }
     }
 
-    /// Grants waiting requests, oldest first. One that waits for the whole budget blocks all younger ones.
-    fn serve(&mut self, limit: u64) {
-        self.is_spent = false;
+    /// Grants waiting requests, oldest first. One that pending for the whole budget blocks all younger ones.
+    fn grant_waiting(&mut self, limit: u64) {
+        self.is_exhausted = false;
         if self.waiting.is_empty() {
             return;
         }
         let mut granted = Vec::new();
-        let waiting: Vec<_> = self.waiting.iter().map(|(ticket, waits)| (*ticket, waits.caller, waits.bytes)).collect();
+        let waiting: Vec<_> =
+            self.waiting.iter().map(|(ticket, pending)| (*ticket, pending.caller, pending.bytes)).collect();
         for (ticket, caller, bytes) in waiting {
             match self.fits(limit, ticket, &caller, bytes) {
                 Fit::Yes => {
                     self.charge(&caller, bytes);
                     granted.push(ticket);
                 }
-                Fit::ShareIsSpent => {}
-                Fit::AllIsSpent => {
-                    self.is_spent = true;
+                Fit::ShareExhausted => {}
+                Fit::BudgetExhausted => {
+                    self.is_exhausted = true;
                     break;
                 }
             }
         }
         for ticket in granted {
-            if let Some(waits) = self.stop_waiting(ticket) {
+            if let Some(pending) = self.stop_waiting(ticket) {
                 // A lease that has stopped waiting meanwhile returns its charge when it ends.
-                let _ = waits.granted.send(());
+                let _ = pending.granted.send(());
             }
         }
     }
 
     fn stop_waiting(&mut self, ticket: u64) -> Option<Waiting> {
-        let waits = self.waiting.remove(&ticket)?;
-        if let Some(own) = self.callers.get_mut(&waits.caller) {
+        let pending = self.waiting.remove(&ticket)?;
+        if let Some(own) = self.callers.get_mut(&pending.caller) {
             own.waiting -= 1;
         }
-        Some(waits)
+        Some(pending)
     }
 }
 
@@ -265,7 +266,7 @@ impl State {
 enum Fit {
     Yes,
     /// The caller holds its full share.
-    ShareIsSpent,
+    ShareExhausted,
     /// All callers together hold the whole budget.
-    AllIsSpent,
+    BudgetExhausted,
 }

@@ -17,8 +17,8 @@ use crate::body::{BodyError, ByteStream};
 
 use super::budget::{FREE_BYTES, MemoryBudget};
 
-/// Maximum time that a lease waits for memory.
-const LONGEST_WAIT: Duration = Duration::from_mins(1);
+/// Maximum time that a lease pending for memory.
+const MAX_WAIT: Duration = Duration::from_mins(1);
 
 /// Minimum rate of a client, in bytes per second sent or received, while others wait for its memory.
 const MIN_RATE: u64 = 32 * 1024;
@@ -27,7 +27,7 @@ const MIN_RATE: u64 = 32 * 1024;
 const RATE_WINDOW: Duration = Duration::from_secs(5);
 
 /// Minimum capacity, in bytes, allocated beyond the free bytes: it doubles from there.
-const FIRST_ROOM: usize = 128 * 1024;
+const MIN_CHARGED_CAPACITY: usize = 128 * 1024;
 
 /// A part of the budget held for one request, until its last clone is dropped.
 #[derive(Debug, Clone)]
@@ -43,7 +43,7 @@ struct Held {
     /// Bytes charged to the budget.
     charged: AtomicU64,
     /// True if the budget knows of the lease because it has requested memory.
-    has_asked: AtomicBool,
+    is_registered: AtomicBool,
     rate: Mutex<Rate>,
 }
 
@@ -64,14 +64,14 @@ impl MemoryBudget {
             ticket: self.ticket(),
             needed: AtomicU64::new(0),
             charged: AtomicU64::new(0),
-            has_asked: AtomicBool::new(false),
+            is_registered: AtomicBool::new(false),
             rate,
         }))
     }
 }
 
 impl Lease {
-    /// Holds `bytes` more, and waits until they are granted. Fails with [`BodyError::NoMemory`] if that takes too long.
+    /// Holds `bytes` more, and pending until they are granted. Fails with [`BodyError::NoMemory`] if that takes too long.
     pub async fn grow(&self, bytes: u64) -> Result<(), BodyError> {
         let held = self.0.as_ref();
         let needed = held.needed.load(Relaxed) + bytes;
@@ -101,10 +101,10 @@ impl Lease {
                 biased;
                 chunk = body.next() => {
                     let Some(Ok(bytes)) = &chunk else { return chunk };
-                    return Some(self.moved(bytes.len()).map_or_else(Err, |()| chunk.unwrap_or(Ok(Bytes::new()))));
+                    return Some(self.record_progress(bytes.len()).map_or_else(Err, |()| chunk.unwrap_or(Ok(Bytes::new()))));
                 }
                 () = clock.sleep(left) => {
-                    if let Err(error) = self.moved(0) {
+                    if let Err(error) = self.record_progress(0) {
                         return Some(Err(error));
                     }
                 }
@@ -114,7 +114,7 @@ impl Lease {
 
     /// Records that `bytes` of the body have moved. Fails with [`BodyError::TooSlow`] if too few moved in the last
     /// window while others wait for memory that this lease holds.
-    pub fn moved(&self, bytes: usize) -> Result<(), BodyError> {
+    pub fn record_progress(&self, bytes: usize) -> Result<(), BodyError> {
         let held = self.0.as_ref();
         let now = held.budget.clock().monotonic();
         let mut rate = held.rate();
@@ -127,15 +127,15 @@ impl Lease {
         let is_slow = rate.bytes < least;
         *rate = Rate { since: now, bytes: 0 };
         drop(rate);
-        if is_slow && held.is_in_the_way() {
-            held.budget.ended();
+        if is_slow && held.is_contended() {
+            held.budget.count_too_slow();
             return Err(BodyError::TooSlow);
         }
         Ok(())
     }
 
     /// Reads all of `body` into memory that this lease holds, at most `limit` bytes.
-    pub async fn gather(&self, mut body: ByteStream, limit: u64) -> Result<Bytes, BodyError> {
+    pub async fn read_all(&self, mut body: ByteStream, limit: u64) -> Result<Bytes, BodyError> {
         let too_large = || BodyError::TooLarge { limit };
         if body.length().is_some_and(|length| length > limit) {
             return Err(too_large());
@@ -155,13 +155,13 @@ impl Lease {
     pub async fn append(&self, gathered: &mut BytesMut, chunk: &[u8], most: usize) -> Result<(), BodyError> {
         let wanted = gathered.len() + chunk.len();
         if wanted > gathered.capacity() {
-            let mut room = gathered.capacity().saturating_mul(2);
+            let mut capacity = gathered.capacity().saturating_mul(2);
             if wanted as u64 > FREE_BYTES {
-                room = room.max(FIRST_ROOM);
+                capacity = capacity.max(MIN_CHARGED_CAPACITY);
             }
-            let room = room.min(most).max(wanted);
-            self.grow((room - gathered.capacity()) as u64).await?;
-            gathered.reserve(room - gathered.len());
+            let capacity = capacity.min(most).max(wanted);
+            self.grow((capacity - gathered.capacity()) as u64).await?;
+            gathered.reserve(capacity - gathered.len());
         }
         gathered.extend_from_slice(chunk);
         Ok(())
@@ -175,7 +175,7 @@ impl Lease {
         let (charged, kept) = (held.charged.load(Relaxed), needed.saturating_sub(FREE_BYTES));
         if let Some(spare) = charged.checked_sub(kept).filter(|spare| *spare > 0) {
             held.charged.store(kept, Relaxed);
-            held.budget.give_back(&held.caller, spare);
+            held.budget.return_bytes(&held.caller, spare);
         }
     }
 
@@ -192,33 +192,33 @@ impl Held {
 
     /// Returns whether others wait for memory of this lease: others of the same caller, or all because the budget is in
     /// use.
-    fn is_in_the_way(&self) -> bool {
-        self.charged.load(Relaxed) > 0 && self.budget.is_waited_for(&self.caller)
+    fn is_contended(&self) -> bool {
+        self.charged.load(Relaxed) > 0 && self.budget.is_contended(&self.caller)
     }
 
     async fn charge(&self, bytes: u64) -> Result<(), BodyError> {
-        self.has_asked.store(true, Relaxed);
-        let granted = self.budget.ask(self.ticket, self.caller, bytes);
-        Waits { held: self, bytes, granted }.end().await
+        self.is_registered.store(true, Relaxed);
+        let granted = self.budget.request(self.ticket, self.caller, bytes);
+        PendingGrant { held: self, bytes, granted }.end().await
     }
 }
 
 impl Drop for Held {
     fn drop(&mut self) {
-        if self.has_asked.load(Relaxed) {
-            self.budget.end(self.ticket, &self.caller, self.charged.load(Relaxed));
+        if self.is_registered.load(Relaxed) {
+            self.budget.close(self.ticket, &self.caller, self.charged.load(Relaxed));
         }
     }
 }
 
 /// A waiting lease. Dropped before a grant, it stops waiting; memory granted meanwhile stays with the lease.
-struct Waits<'a> {
+struct PendingGrant<'a> {
     held: &'a Held,
     bytes: u64,
     granted: oneshot::Receiver<()>,
 }
 
-impl Waits<'_> {
+impl PendingGrant<'_> {
     async fn end(mut self) -> Result<(), BodyError> {
         if self.granted.try_recv().is_ok() {
             self.held.charged.fetch_add(self.bytes, Relaxed);
@@ -228,7 +228,7 @@ impl Waits<'_> {
         let is_granted = tokio::select! {
             biased;
             granted = &mut self.granted => granted.is_ok(),
-            () = clock.sleep(LONGEST_WAIT) => false,
+            () = clock.sleep(MAX_WAIT) => false,
         };
         // The client did not cause this wait.
         *self.held.rate() = Rate { since: clock.monotonic(), bytes: 0 };
@@ -236,12 +236,12 @@ impl Waits<'_> {
             self.held.charged.fetch_add(self.bytes, Relaxed);
             return Ok(());
         }
-        self.held.budget.refused();
+        self.held.budget.count_no_memory();
         Err(BodyError::NoMemory)
     }
 }
 
-impl Drop for Waits<'_> {
+impl Drop for PendingGrant<'_> {
     fn drop(&mut self) {
         let has_waited = self.held.budget.stop_waiting(self.held.ticket);
         if !has_waited && self.granted.try_recv().is_ok() {
@@ -360,25 +360,25 @@ mod tests {
         let (budget, clock) = budget(MIB);
         let oldest = lease_of(&budget, "alice").await;
         assert!(grows(&oldest, MIB + FREE_BYTES).await, "it is the oldest");
-        let waits = lease_of(&budget, "bob").await;
+        let pending = lease_of(&budget, "bob").await;
         {
-            let mut waiting = pin!(waits.grow(MIB));
+            let mut waiting = pin!(pending.grow(MIB));
             assert!(poll!(waiting.as_mut()).is_pending());
         }
         {
-            let mut waiting = pin!(waits.grow(MIB));
+            let mut waiting = pin!(pending.grow(MIB));
             assert!(poll!(waiting.as_mut()).is_pending());
             clock.advance(Duration::from_mins(1));
             assert!(matches!(poll!(waiting.as_mut()), Poll::Ready(Err(BodyError::NoMemory))));
         }
         {
-            let mut waiting = pin!(waits.grow(MIB));
+            let mut waiting = pin!(pending.grow(MIB));
             assert!(poll!(waiting.as_mut()).is_pending());
             // It is granted, and is dropped before it is told.
             drop(oldest);
         }
         assert_eq!(budget.held(), MIB - FREE_BYTES);
-        drop(waits);
+        drop(pending);
         assert_eq!(budget.held(), 0);
         let left = format!("{budget:?}");
         assert!(left.contains("live: {}, callers: {}, waiting: {}"), "{left}");
@@ -394,8 +394,8 @@ mod tests {
     async fn is_too_slow(lease: &Lease, body: &mut ByteStream, clock: &ManualClock) -> bool {
         let mut next = Box::pin(lease.next(body));
         for _ in 0..10 {
-            if let Poll::Ready(ended) = poll!(next.as_mut()) {
-                return matches!(ended, Some(Err(BodyError::TooSlow)));
+            if let Poll::Ready(count_too_slow) = poll!(next.as_mut()) {
+                return matches!(count_too_slow, Some(Err(BodyError::TooSlow)));
             }
             clock.advance(Duration::from_secs(5));
         }
@@ -408,7 +408,7 @@ mod tests {
         let (slow, mut body) = (lease_of(&budget, "mallory").await, stalled());
         let chunk = slow.next(&mut body).await.expect("a chunk").expect("it is there");
         assert!(grows(&slow, chunk.len() as u64 + FREE_BYTES).await, "it is the oldest");
-        assert!(!is_too_slow(&slow, &mut body, &clock).await, "no other lease waits for what it holds");
+        assert!(!is_too_slow(&slow, &mut body, &clock).await, "no other lease pending for what it holds");
         let other = lease_of(&budget, "alice").await;
         let mut waiting = Box::pin(other.grow(MIB));
         assert!(poll!(waiting.as_mut()).is_pending());
@@ -425,7 +425,7 @@ mod tests {
         let (slow, mut body) = (lease_of(&budget, "mallory").await, stalled());
         slow.next(&mut body).await.expect("a chunk").expect("it is there");
         assert!(grows(&slow, 8 * MIB + FREE_BYTES).await);
-        assert!(!is_too_slow(&slow, &mut body, &clock).await, "no other lease waits for what it holds");
+        assert!(!is_too_slow(&slow, &mut body, &clock).await, "no other lease pending for what it holds");
         let next = lease_of(&budget, "mallory").await;
         let mut waiting = Box::pin(next.grow(MIB));
         assert!(poll!(waiting.as_mut()).is_pending());
@@ -439,20 +439,20 @@ mod tests {
         assert!(grows(&slow, FREE_BYTES).await);
         clock.advance(Duration::from_mins(1));
         assert!(grows(&slow, MIB).await, "it is the oldest");
-        let waits = lease_of(&budget, "bob").await;
-        let mut waiting = Box::pin(waits.grow(MIB / 2 + FREE_BYTES));
+        let pending = lease_of(&budget, "bob").await;
+        let mut waiting = Box::pin(pending.grow(MIB / 2 + FREE_BYTES));
         let other = lease_of(&budget, "alice").await;
         let mut others = Box::pin(other.grow(MIB));
         assert!(poll!(waiting.as_mut()).is_pending() && poll!(others.as_mut()).is_pending());
-        slow.moved(0).expect("what was free came slowly, and no more");
+        slow.record_progress(0).expect("what was free came slowly, and no more");
         clock.advance(Duration::from_secs(30));
-        assert!(matches!(slow.moved(0), Err(BodyError::TooSlow)));
+        assert!(matches!(slow.record_progress(0), Err(BodyError::TooSlow)));
         drop(slow);
         assert!(matches!(poll!(waiting.as_mut()), Poll::Ready(Ok(()))));
         assert!(poll!(others.as_mut()).is_pending());
-        waits.moved(0).expect("it was the budget that took the time");
+        pending.record_progress(0).expect("it was the budget that took the time");
         clock.advance(Duration::from_secs(5));
-        assert!(matches!(waits.moved(0), Err(BodyError::TooSlow)));
+        assert!(matches!(pending.record_progress(0), Err(BodyError::TooSlow)));
     }
 
     #[tokio::test]
@@ -464,7 +464,7 @@ mod tests {
         let mut waiting = Box::pin(large.grow(4 * MIB + FREE_BYTES));
         assert!(poll!(waiting.as_mut()).is_pending());
         let mut younger = Box::pin(small.grow(MIB + FREE_BYTES));
-        assert!(poll!(younger.as_mut()).is_pending(), "it takes what the older one waits for");
+        assert!(poll!(younger.as_mut()).is_pending(), "it takes what the older one pending for");
         drop(oldest);
         assert!(poll!(waiting.as_mut()).is_ready() && poll!(younger.as_mut()).is_ready());
     }
@@ -475,7 +475,7 @@ mod tests {
         let first = stream::iter([Ok(Bytes::from(vec![b'x'; 70_000]))]);
         let body = ByteStream::new(Some(8 * MIB), futures_util::StreamExt::chain(first, stream::pending()));
         let lease = lease_of(&budget, "alice").await;
-        let mut gathering = pin!(lease.gather(body, 8 * MIB));
+        let mut gathering = pin!(lease.read_all(body, 8 * MIB));
         assert!(poll!(gathering.as_mut()).is_pending());
         assert!(lease.bytes() <= 128 << 10, "{} bytes are held for 70,000", lease.bytes());
     }

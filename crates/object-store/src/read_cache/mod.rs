@@ -15,4 +15,4 @@ mod single_flight;
 mod store;
 mod stripes;
 
-pub use store::{CacheUses, CachedOptions, CachedStore};
+pub use store::{CacheStats, ReadCache, ReadCacheOptions};

@@ -13,32 +13,32 @@ use crate::{
 
 /// The result of a flight.
 #[derive(Debug, Clone)]
-pub enum Landing {
+pub enum FlightResult {
     /// The object.
-    Object(Arc<Whole>),
+    Object(Arc<CachedObject>),
     /// No result to share: an error, or an object that is too large. Each reader reads on its own.
-    Alone,
+    NotShared,
 }
 
 /// A read in flight, as its followers see it.
 #[derive(Debug, Clone)]
-pub struct Flight(watch::Receiver<Option<Landing>>);
+pub struct InFlight(watch::Receiver<Option<FlightResult>>);
 
 /// A read in flight, as its reader sees it. Dropped before it landed, it leaves the followers to read on their own.
 #[derive(Debug)]
-pub struct Pilot(watch::Sender<Option<Landing>>);
+pub struct Fetcher(watch::Sender<Option<FlightResult>>);
 
-impl Flight {
+impl InFlight {
     /// Starts a flight.
-    pub fn begin() -> (Pilot, Self) {
+    pub fn start() -> (Fetcher, Self) {
         let (sender, receiver) = watch::channel(None);
-        (Pilot(sender), Self(receiver))
+        (Fetcher(sender), Self(receiver))
     }
 
     /// Waits for the result.
-    pub async fn landing(mut self) -> Landing {
+    pub async fn result(mut self) -> FlightResult {
         let landed = self.0.wait_for(Option::is_some).await;
-        landed.ok().and_then(|landing| landing.clone()).unwrap_or(Landing::Alone)
+        landed.ok().and_then(|result| result.clone()).unwrap_or(FlightResult::NotShared)
     }
 
     /// Returns whether both are the same read.
@@ -47,19 +47,19 @@ impl Flight {
     }
 }
 
-impl Pilot {
+impl Fetcher {
     /// Publishes the result to all followers.
-    pub fn land(self, landing: Landing) {
-        self.0.send_replace(Some(landing));
+    pub fn complete(self, result: FlightResult) {
+        self.0.send_replace(Some(result));
     }
 }
 
 /// Approximate memory of an object beside its bytes and its key.
-const ENTRY_WEIGHT: usize = 384;
+const ENTRY_OVERHEAD_BYTES: usize = 384;
 
 /// A cached object.
 #[derive(Debug)]
-pub struct Whole {
+pub struct CachedObject {
     /// Metadata of the object.
     pub meta: ObjectMeta,
     /// All its bytes.
@@ -68,28 +68,29 @@ pub struct Whole {
 
 /// The cache entry of a key.
 #[derive(Debug, Clone)]
-pub enum Kept {
+pub enum Slot {
     /// The object.
-    Small(Arc<Whole>),
+    Small(Arc<CachedObject>),
     /// The object is too large to be cached, so no reader should wait for another's read of it.
     Large,
 }
 
-impl Kept {
+impl Slot {
     /// Returns the approximate memory in bytes under this key.
     pub fn weight(&self, key: &str) -> u32 {
-        u32::try_from(ENTRY_WEIGHT + key.len() + self.whole().map_or(0, Whole::weight)).unwrap_or(u32::MAX)
+        u32::try_from(ENTRY_OVERHEAD_BYTES + key.len() + self.object().map_or(0, CachedObject::weight))
+            .unwrap_or(u32::MAX)
     }
 
-    fn whole(&self) -> Option<&Whole> {
+    fn object(&self) -> Option<&CachedObject> {
         match self {
-            Self::Small(whole) => Some(whole),
+            Self::Small(object) => Some(object),
             Self::Large => None,
         }
     }
 }
 
-impl Whole {
+impl CachedObject {
     fn weight(&self) -> usize {
         let Attributes { content_type, content_encoding } = &self.meta.attributes;
         self.bytes.len() + content_type.len() + content_encoding.as_ref().map_or(0, String::len)

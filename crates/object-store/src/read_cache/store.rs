@@ -14,23 +14,23 @@ use larder_runtime::clock::Clock;
 
 use crate::{
     body::{BodyError, ByteStream},
-    error::{Error, Result, leaves_open},
+    error::{Error, Result, is_ambiguous},
     lifecycle::Lifecycle,
     object::{GetOptions, ListOptions, ListPage, Object, ObjectMeta, Precondition, PutOptions, PutOutcome},
     store::ObjectStore,
 };
 
 use super::{
-    single_flight::{Flight, Kept, Landing, Pilot, Whole},
-    stripes::{DOUBT, Epoch, Stripes},
+    single_flight::{CachedObject, Fetcher, FlightResult, InFlight, Slot},
+    stripes::{Epoch, IN_DOUBT_WINDOW, Stripes},
 };
 
 /// Maximum size of a cached object in bytes: its readers wait until all of it was read.
-const MAX_OBJECT: u64 = 64 * 1024;
+const MAX_OBJECT_BYTES: u64 = 64 * 1024;
 
 /// Options of a cache.
 #[derive(Debug, Clone, Copy)]
-pub struct CachedOptions {
+pub struct ReadCacheOptions {
     /// Maximum memory in bytes, including its own overhead.
     pub capacity_bytes: u64,
     /// Returns whether the object under a key may be cached: only objects that nothing but calls through this decorator
@@ -42,46 +42,46 @@ pub struct CachedOptions {
 ///
 /// Only for an object store without other writers.
 #[derive(Debug)]
-pub struct CachedStore {
+pub struct ReadCache {
     inner: Arc<dyn ObjectStore>,
     clock: Arc<dyn Clock>,
     covers: fn(&str) -> bool,
-    objects: Cache<Arc<str>, Kept, RandomState>,
+    objects: Cache<Arc<str>, Slot, RandomState>,
     stripes: Stripes,
-    uses: CacheUses,
+    stats: CacheStats,
 }
 
-/// Source of the data for a read.
-enum Source {
-    Memory(Arc<Whole>),
-    Flight(Flight),
-    Store(Lead),
+/// ReadSource of the data for a read.
+enum ReadSource {
+    Memory(Arc<CachedObject>),
+    InFlight(InFlight),
+    Store(Fetch),
     /// The object is too large for the cache, or a write is under way or in doubt.
     StoreOnly,
 }
 
 /// State of a read that others may join.
-struct Lead {
+struct Fetch {
     key: Arc<str>,
     epoch: Epoch,
-    pilot: Pilot,
-    flight: Flight,
+    fetcher: Fetcher,
+    flight: InFlight,
 }
 
-impl CachedStore {
+impl ReadCache {
     /// Caches objects of `inner`.
-    pub fn new(inner: Arc<dyn ObjectStore>, clock: Arc<dyn Clock>, options: CachedOptions) -> Self {
+    pub fn new(inner: Arc<dyn ObjectStore>, clock: Arc<dyn Clock>, options: ReadCacheOptions) -> Self {
         let objects = Cache::builder()
             .max_capacity(options.capacity_bytes)
-            .weigher(|key: &Arc<str>, kept: &Kept| kept.weight(key))
+            .weigher(|key: &Arc<str>, slot: &Slot| slot.weight(key))
             .build_with_hasher(RandomState::default());
-        let (stripes, uses) = (Stripes::default(), CacheUses::default());
-        Self { inner, clock, covers: options.covers, objects, stripes, uses }
+        let (stripes, stats) = (Stripes::default(), CacheStats::default());
+        Self { inner, clock, covers: options.covers, objects, stripes, stats }
     }
 
     /// Returns the counters of hits and misses.
-    pub fn uses(&self) -> &CacheUses {
-        &self.uses
+    pub fn stats(&self) -> &CacheStats {
+        &self.stats
     }
 
     /// Returns the approximate memory in use, in bytes.
@@ -90,127 +90,127 @@ impl CachedStore {
         self.objects.weighted_size()
     }
 
-    fn source(&self, key: &str) -> Source {
+    fn source_of(&self, key: &str) -> ReadSource {
         match self.objects.get(key) {
-            Some(Kept::Small(object)) => return Source::Memory(object),
-            Some(Kept::Large) => return Source::StoreOnly,
+            Some(Slot::Small(object)) => return ReadSource::Memory(object),
+            Some(Slot::Large) => return ReadSource::StoreOnly,
             None => {}
         }
-        let mut stripe = self.stripes.of(key);
+        let mut stripe = self.stripes.lock(key);
         let Some(epoch) = stripe.epoch(self.clock.monotonic()) else {
-            return Source::StoreOnly;
+            return ReadSource::StoreOnly;
         };
         if let Some(flight) = stripe.flight(key) {
-            return Source::Flight(flight.clone());
+            return ReadSource::InFlight(flight.clone());
         }
-        let (pilot, flight) = Flight::begin();
+        let (fetcher, flight) = InFlight::start();
         let key: Arc<str> = Arc::from(key);
-        stripe.begin_flight(Arc::clone(&key), flight.clone());
-        Source::Store(Lead { key, epoch, pilot, flight })
+        stripe.add_flight(Arc::clone(&key), flight.clone());
+        ReadSource::Store(Fetch { key, epoch, fetcher, flight })
     }
 
     /// Reads for all who join, and caches the result if it is still current.
-    async fn lead(&self, lead: Lead) -> Result<Object> {
-        let Lead { key, epoch, pilot, flight } = lead;
-        let _landed = Landed { stripes: &self.stripes, key: &key, flight };
+    async fn fetch(&self, fetch: Fetch) -> Result<Object> {
+        let Fetch { key, epoch, fetcher, flight } = fetch;
+        let _guard = FlightGuard { stripes: &self.stripes, key: &key, flight };
         let object = self.inner.get(&key, GetOptions::default()).await?;
-        if object.meta.size > MAX_OBJECT {
-            self.keep(&key, epoch, Kept::Large);
+        if object.meta.size > MAX_OBJECT_BYTES {
+            self.insert_if_current(&key, epoch, Slot::Large);
             return Ok(object);
         }
-        let bytes = object.body.into_bytes(MAX_OBJECT).await.map_err(unread)?;
-        let whole = Arc::new(Whole { meta: object.meta, bytes });
-        self.keep(&key, epoch, Kept::Small(Arc::clone(&whole)));
-        pilot.land(Landing::Object(Arc::clone(&whole)));
-        whole.part(GetOptions::default())
+        let bytes = object.body.into_bytes(MAX_OBJECT_BYTES).await.map_err(map_body_error)?;
+        let object = Arc::new(CachedObject { meta: object.meta, bytes });
+        self.insert_if_current(&key, epoch, Slot::Small(Arc::clone(&object)));
+        fetcher.complete(FlightResult::Object(Arc::clone(&object)));
+        object.part(GetOptions::default())
     }
 
     /// Caches the result of a read, unless it may have been overwritten since `epoch`.
-    fn keep(&self, key: &Arc<str>, epoch: Epoch, kept: Kept) {
-        let stripe = self.stripes.of(key);
-        if stripe.is_still(epoch) {
-            self.objects.insert(Arc::clone(key), kept);
+    fn insert_if_current(&self, key: &Arc<str>, epoch: Epoch, slot: Slot) {
+        let stripe = self.stripes.lock(key);
+        if stripe.is_current(epoch) {
+            self.objects.insert(Arc::clone(key), slot);
         }
     }
 
     async fn read(&self, key: &str, options: GetOptions) -> Result<Object> {
-        let source = self.source(key);
-        let answered = match &source {
-            Source::Memory(_) => Use::Hit,
-            Source::Flight(_) => Use::Joined,
-            Source::Store(_) | Source::StoreOnly => Use::Miss,
+        let source = self.source_of(key);
+        let outcome = match &source {
+            ReadSource::Memory(_) => ReadOutcome::Hit,
+            ReadSource::InFlight(_) => ReadOutcome::Joined,
+            ReadSource::Store(_) | ReadSource::StoreOnly => ReadOutcome::Miss,
         };
-        self.uses.count(answered);
+        self.stats.count(outcome);
         match source {
-            Source::Memory(object) => {
+            ReadSource::Memory(object) => {
                 // The cache answers without waiting: a caller in a loop must still yield now and then.
                 consume_budget().await;
                 object.part(options)
             }
-            Source::Store(lead) if options.range.is_none() => self.lead(lead).await,
+            ReadSource::Store(fetch) if options.range.is_none() => self.fetch(fetch).await,
             // A range is no result for other readers: they cannot join it.
-            Source::Store(Lead { key, flight, .. }) => {
-                self.stripes.of(&key).end_flight(&key, &flight);
+            ReadSource::Store(Fetch { key, flight, .. }) => {
+                self.stripes.lock(&key).remove_flight(&key, &flight);
                 self.inner.get(&key, options).await
             }
-            Source::StoreOnly => self.inner.get(key, options).await,
-            Source::Flight(flight) => match flight.landing().await {
-                Landing::Object(object) => object.part(options),
-                Landing::Alone => self.inner.get(key, options).await,
+            ReadSource::StoreOnly => self.inner.get(key, options).await,
+            ReadSource::InFlight(flight) => match flight.result().await {
+                FlightResult::Object(object) => object.part(options),
+                FlightResult::NotShared => self.inner.get(key, options).await,
             },
         }
     }
 
     /// Starts a write of `keys`: removes them from the cache until it is over.
-    fn begin_write<'a>(&'a self, keys: impl Iterator<Item = &'a str>) -> Writing<'a> {
+    fn begin_write<'a>(&'a self, keys: impl Iterator<Item = &'a str>) -> WriteGuard<'a> {
         let keys: Vec<&str> = keys.filter(|key| (self.covers)(key)).collect();
         for key in &keys {
-            let mut stripe = self.stripes.of(key);
+            let mut stripe = self.stripes.lock(key);
             stripe.begin_write(key);
             self.objects.invalidate(*key);
         }
-        Writing { store: self, keys, is_certain: false }
+        WriteGuard { store: self, keys, is_certain: false }
     }
 
     async fn write<T>(&self, keys: &[&str], call: impl Future<Output = Result<T>> + Send) -> Result<T> {
-        let mut writing = self.begin_write(keys.iter().copied());
+        let mut guard = self.begin_write(keys.iter().copied());
         let outcome = call.await;
-        writing.is_certain = !leaves_open(&outcome);
+        guard.is_certain = !is_ambiguous(&outcome);
         outcome
     }
 }
 
 /// Ends a read that others may have joined, whatever its outcome.
-struct Landed<'a> {
+struct FlightGuard<'a> {
     stripes: &'a Stripes,
     key: &'a str,
-    flight: Flight,
+    flight: InFlight,
 }
 
-impl Drop for Landed<'_> {
+impl Drop for FlightGuard<'_> {
     fn drop(&mut self) {
-        self.stripes.of(self.key).end_flight(self.key, &self.flight);
+        self.stripes.lock(self.key).remove_flight(self.key, &self.flight);
     }
 }
 
 /// A write under way. Dropped with it, for instance because the client left, it leaves the outcome unknown.
-struct Writing<'a> {
-    store: &'a CachedStore,
+struct WriteGuard<'a> {
+    store: &'a ReadCache,
     keys: Vec<&'a str>,
     is_certain: bool,
 }
 
-impl Drop for Writing<'_> {
+impl Drop for WriteGuard<'_> {
     fn drop(&mut self) {
-        let doubtful_until = (!self.is_certain).then(|| self.store.clock.monotonic() + DOUBT);
+        let in_doubt_until = (!self.is_certain).then(|| self.store.clock.monotonic() + IN_DOUBT_WINDOW);
         for key in &self.keys {
-            self.store.stripes.of(key).end_write(doubtful_until);
+            self.store.stripes.lock(key).end_write(in_doubt_until);
         }
     }
 }
 
 /// Maps the error of an object that broke off while it was read.
-fn unread(error: BodyError) -> Error {
+fn map_body_error(error: BodyError) -> Error {
     match error {
         BodyError::Storage(source) => Error::Unavailable(source),
         BodyError::Stalled | BodyError::TooSlow | BodyError::NoMemory => Error::Timeout,
@@ -221,7 +221,7 @@ fn unread(error: BodyError) -> Error {
 }
 
 #[async_trait]
-impl ObjectStore for CachedStore {
+impl ObjectStore for ReadCache {
     async fn put(&self, key: &str, body: ByteStream, options: PutOptions) -> Result<PutOutcome> {
         self.write(&[key], self.inner.put(key, body, options)).await
     }
@@ -232,8 +232,8 @@ impl ObjectStore for CachedStore {
 
     async fn head(&self, key: &str) -> Result<ObjectMeta> {
         match self.objects.get(key) {
-            Some(Kept::Small(object)) => Ok(object.meta.clone()),
-            Some(Kept::Large) | None => self.inner.head(key).await,
+            Some(Slot::Small(object)) => Ok(object.meta.clone()),
+            Some(Slot::Large) | None => self.inner.head(key).await,
         }
     }
 
@@ -266,11 +266,11 @@ impl ObjectStore for CachedStore {
 
 /// Counters of hits, joins and misses. Clones share the counters.
 #[derive(Debug, Clone, Default)]
-pub struct CacheUses(Arc<[AtomicU64; 3]>);
+pub struct CacheStats(Arc<[AtomicU64; 3]>);
 
-/// The source of a read's result.
+/// The source_of of a read's result.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Use {
+pub enum ReadOutcome {
     /// The cache.
     Hit,
     /// A read that was in flight.
@@ -279,27 +279,27 @@ pub enum Use {
     Miss,
 }
 
-impl CacheUses {
-    pub(super) fn count(&self, answered: Use) {
-        self.0[answered as usize].fetch_add(1, Relaxed);
+impl CacheStats {
+    pub(super) fn count(&self, outcome: ReadOutcome) {
+        self.0[outcome as usize].fetch_add(1, Relaxed);
     }
 
-    /// Returns the number of reads answered from memory.
+    /// Returns the number of reads outcome from memory.
     pub fn hits(&self) -> u64 {
-        self.of(Use::Hit)
+        self.count_of(ReadOutcome::Hit)
     }
 
     /// Returns the number of reads that joined one in flight.
     pub fn joined(&self) -> u64 {
-        self.of(Use::Joined)
+        self.count_of(ReadOutcome::Joined)
     }
 
-    /// Returns the number of reads that the object store answered.
+    /// Returns the number of reads that the object store outcome.
     pub fn misses(&self) -> u64 {
-        self.of(Use::Miss)
+        self.count_of(ReadOutcome::Miss)
     }
 
-    fn of(&self, answered: Use) -> u64 {
-        self.0[answered as usize].load(Relaxed)
+    fn count_of(&self, outcome: ReadOutcome) -> u64 {
+        self.0[outcome as usize].load(Relaxed)
     }
 }

@@ -12,13 +12,13 @@ use std::{
 
 use foldhash::quality::RandomState;
 
-use super::single_flight::Flight;
+use super::single_flight::InFlight;
 
 /// Number of stripes.
 const STRIPES: usize = 1024;
 
 /// Time for which a write with unknown outcome may still take effect: the same as that of `single_writer`.
-pub const DOUBT: Duration = Duration::from_mins(1);
+pub const IN_DOUBT_WINDOW: Duration = Duration::from_mins(1);
 
 /// The state of the keys of a stripe.
 #[derive(Debug, Default)]
@@ -28,9 +28,9 @@ pub struct Stripe {
     /// Number of writes under way.
     writers: usize,
     /// End, by the monotonic clock, of the time in which a write with unknown outcome may still arrive.
-    doubtful_until: Duration,
+    in_doubt_until: Duration,
     /// Reads that others may join.
-    flights: HashMap<Arc<str>, Flight, RandomState>,
+    flights: HashMap<Arc<str>, InFlight, RandomState>,
 }
 
 /// The number of writes of a stripe that a reader has seen.
@@ -40,11 +40,11 @@ pub struct Epoch(u64);
 impl Stripe {
     /// Returns the epoch to note before a read; `None` while its result may be outdated on arrival.
     pub fn epoch(&self, now: Duration) -> Option<Epoch> {
-        (self.writers == 0 && self.doubtful_until <= now).then_some(Epoch(self.epoch))
+        (self.writers == 0 && self.in_doubt_until <= now).then_some(Epoch(self.epoch))
     }
 
     /// Returns whether no write has begun since `epoch`.
-    pub fn is_still(&self, epoch: Epoch) -> bool {
+    pub fn is_current(&self, epoch: Epoch) -> bool {
         self.epoch == epoch.0
     }
 
@@ -56,25 +56,25 @@ impl Stripe {
     }
 
     /// Ends a write; one with unknown outcome may still arrive for a while.
-    pub fn end_write(&mut self, doubtful_until: Option<Duration>) {
+    pub fn end_write(&mut self, in_doubt_until: Option<Duration>) {
         self.writers -= 1;
-        if let Some(until) = doubtful_until {
-            self.doubtful_until = self.doubtful_until.max(until);
+        if let Some(until) = in_doubt_until {
+            self.in_doubt_until = self.in_doubt_until.max(until);
         }
     }
 
     /// Returns the read of `key` in flight.
-    pub fn flight(&self, key: &str) -> Option<&Flight> {
+    pub fn flight(&self, key: &str) -> Option<&InFlight> {
         self.flights.get(key)
     }
 
     /// Starts a read of `key` that others may join.
-    pub fn begin_flight(&mut self, key: Arc<str>, flight: Flight) {
+    pub fn add_flight(&mut self, key: Arc<str>, flight: InFlight) {
         self.flights.insert(key, flight);
     }
 
     /// Ends a read, unless another one has replaced it.
-    pub fn end_flight(&mut self, key: &str, flight: &Flight) {
+    pub fn remove_flight(&mut self, key: &str, flight: &InFlight) {
         if self.flights.get(key).is_some_and(|current| current.is_same(flight)) {
             self.flights.remove(key);
         }
@@ -96,7 +96,7 @@ impl Default for Stripes {
 
 impl Stripes {
     /// Locks the stripe of `key`: for steps that neither wait nor call the object store.
-    pub fn of(&self, key: &str) -> MutexGuard<'_, Stripe> {
+    pub fn lock(&self, key: &str) -> MutexGuard<'_, Stripe> {
         let index = usize::try_from(self.hasher.hash_one(key) % STRIPES as u64).unwrap_or_default();
         self.stripes[index].lock().unwrap_or_else(PoisonError::into_inner)
     }

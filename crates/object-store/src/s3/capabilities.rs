@@ -28,7 +28,7 @@ use larder_runtime::clock::{Clock, Random, Timestamp};
 use super::{lifecycle::is_versioned, store::S3Store, upload};
 use crate::{
     Attributes, ByteStream, Error, GetOptions, ObjectStore, Precondition, PutOptions, Result,
-    conditional_write_probe::Trial,
+    conditional_write_probe::ConditionalWriteProbe,
     diagnostics::{Conditions, Outcome, PROBES},
 };
 
@@ -182,13 +182,13 @@ impl S3Store {
 
     async fn store_capabilities(&self, capabilities: &Capabilities) -> Result<()> {
         let text = serde_json::to_vec(capabilities).map_err(|error| Error::Unavailable(error.into()))?;
-        Trial { objects: self }.write(CAPABILITIES_KEY, text, Precondition::None).await.map(drop)
+        ConditionalWriteProbe { objects: self }.write(CAPABILITIES_KEY, text, Precondition::None).await.map(drop)
     }
 
     async fn detect(&self, random: &dyn Random, now: Timestamp) -> Result<Capabilities> {
         let own = random.characters(b"abcdefghijklmnopqrstuvwxyz0123456789", 16);
         let folder = format!("{PROBE_FOLDER}{}/", String::from_utf8_lossy(&own));
-        let trial = Trial { objects: self };
+        let probe = ConditionalWriteProbe { objects: self };
         let mut found = Capabilities {
             version: PROBE_VERSION,
             probed_at: now,
@@ -200,10 +200,10 @@ impl S3Store {
         };
         for is_quoted in [true, false] {
             self.quote_etags(is_quoted);
-            if trial.keeps_conditions(&format!("{folder}{is_quoted}")).await? {
+            if probe.honours_preconditions(&format!("{folder}{is_quoted}")).await? {
                 found.quoted_etags = is_quoted;
-                found.conditional_writes = trial.survives_races(&folder).await?;
-                found.conditional_deletes = trial.keeps_conditions_of_deletes(&format!("{folder}deleted")).await?;
+                found.conditional_writes = probe.honours_under_contention(&folder).await?;
+                found.conditional_deletes = probe.honours_delete_preconditions(&format!("{folder}deleted")).await?;
                 found.conditional_completions =
                     self.honours_preconditions_of_completions(&format!("{folder}parts")).await?;
                 break;
@@ -212,7 +212,7 @@ impl S3Store {
         self.quote_etags(found.quoted_etags);
         let mut keys: Vec<_> = ["true", "false", "deleted", "parts"].map(|name| format!("{folder}{name}")).into();
         keys.extend(ENCODED_SAMPLES.map(|(coding, _)| format!("{folder}{coding}")));
-        keys.extend(Trial::raced_for(&folder));
+        keys.extend(ConditionalWriteProbe::race_keys(&folder));
         self.delete_many(keys).await?;
         Ok(found)
     }
@@ -240,7 +240,7 @@ impl S3Store {
     }
 
     async fn honours_preconditions_of_completions(&self, key: &str) -> Result<bool> {
-        Trial { objects: self }.write(key, "whole", Precondition::None).await?;
+        ConditionalWriteProbe { objects: self }.write(key, "whole", Precondition::None).await?;
         match upload::upload_as_one_part(self.bucket(), &self.bucket().full_key(key), &Precondition::IfAbsent).await {
             Ok(()) | Err(Error::Unsupported(_) | Error::Unavailable(_)) => Ok(false),
             Err(Error::Precondition) => Ok(true),

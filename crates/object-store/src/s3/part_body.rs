@@ -12,7 +12,7 @@ use std::{
 use bytes::{Bytes, BytesMut};
 use futures_util::{Stream, StreamExt};
 
-use crate::{BodyError, ByteStream, Error, Lease, MemoryBudget, Result, body::AnnouncedLength};
+use crate::{BodyError, ByteStream, Error, Lease, MemoryBudget, Result, body::ContentLengthCheck};
 
 /// A buffered part of a body, with the lease of its memory.
 #[derive(Debug)]
@@ -28,7 +28,7 @@ pub struct Part {
 #[derive(Debug)]
 pub struct PartBuffer {
     body: ByteStream,
-    announced: AnnouncedLength,
+    announced: ContentLengthCheck,
     /// Received bytes of the next part.
     rest: Bytes,
 }
@@ -36,14 +36,14 @@ pub struct PartBuffer {
 impl PartBuffer {
     /// Buffers `body`.
     pub fn new(body: ByteStream) -> Self {
-        let announced = AnnouncedLength::new(body.length());
+        let announced = ContentLengthCheck::new(body.length());
         Self { body, announced, rest: Bytes::new() }
     }
 
     /// Returns the next `size` bytes, or the rest of the body if that is less. Charges `budget` as the bytes arrive, so
     /// that a body holds only the memory of the bytes received.
     pub async fn next_part(&mut self, size: u64, budget: &Arc<MemoryBudget>) -> Result<Part> {
-        let expected = self.announced.left().map_or(size, |left| size.min(left + self.rest.len() as u64));
+        let expected = self.announced.remaining().map_or(size, |left| size.min(left + self.rest.len() as u64));
         let (size, expected) =
             (usize::try_from(size).unwrap_or(usize::MAX), usize::try_from(expected).unwrap_or(usize::MAX));
         let lease = budget.lease();

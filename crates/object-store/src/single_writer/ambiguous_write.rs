@@ -13,26 +13,26 @@ use larder_runtime::clock::Clock;
 
 use crate::{
     body::ByteStream,
-    error::{Error, Result, leaves_open},
+    error::{Error, Result, is_ambiguous},
     object::{Attributes, ETag, GetOptions, Precondition, PutOptions, PutOutcome},
     store::ObjectStore,
 };
 
 /// Maximum bytes of a body kept for retries: documents, claims, small records.
-pub const MAX_REPEATED_BYTES: u64 = 1024 * 1024;
+pub const MAX_RETRY_BYTES: u64 = 1024 * 1024;
 
 /// Timeout for resolving a write.
-pub const PATIENCE: Duration = Duration::from_secs(15);
+pub const RESOLUTION_TIMEOUT: Duration = Duration::from_secs(15);
 
-/// Delay before the second attempt; it doubles for each further one, up to the maximum.
-const FIRST_PAUSE: Duration = Duration::from_millis(100);
+/// Delay before the second write; it doubles for each further one, up to the maximum.
+const INITIAL_BACKOFF: Duration = Duration::from_millis(100);
 
 /// Maximum delay between two attempts.
-const LONGEST_PAUSE: Duration = Duration::from_secs(2);
+const MAX_BACKOFF: Duration = Duration::from_secs(2);
 
 /// An idempotent write.
 #[async_trait]
-pub trait Attempt: Sync {
+pub trait IdempotentWrite: Sync {
     /// Result of the write.
     type Outcome: Send;
 
@@ -41,54 +41,54 @@ pub trait Attempt: Sync {
 
     /// Reads whether the only write that was sent has arrived: returns its result, or `None` if it has not arrived or
     /// that cannot be told.
-    async fn landed(&self) -> Result<Option<Self::Outcome>>;
+    async fn find_applied(&self) -> Result<Option<Self::Outcome>>;
 }
 
 /// The resolution of a write.
 #[derive(Debug)]
-pub struct Settled<T> {
+pub struct Resolution<T> {
     /// Its result; [`Error::Timeout`] or [`Error::Unavailable`] if there is none.
-    pub answer: Result<T>,
+    pub result: Result<T>,
     /// True if a request of it may still take effect.
     pub is_in_doubt: bool,
 }
 
 /// Sends a write, and repeats it while its response is lost.
-pub async fn settle<A: Attempt>(clock: &dyn Clock, attempt: &A) -> Settled<A::Outcome> {
-    let answer = attempt.write().await;
-    if !leaves_open(&answer) {
-        return Settled { answer, is_in_doubt: false };
+pub async fn resolve<A: IdempotentWrite>(clock: &dyn Clock, write: &A) -> Resolution<A::Outcome> {
+    let result = write.write().await;
+    if !is_ambiguous(&result) {
+        return Resolution { result, is_in_doubt: false };
     }
-    let settled = async {
-        match look(clock, attempt).await {
-            Some(landed) => Settled { answer: Ok(landed), is_in_doubt: false },
-            None => Settled { answer: repeat(clock, attempt).await, is_in_doubt: true },
+    let resolution = async {
+        match find_applied_with_retry(clock, write).await {
+            Some(find_applied) => Resolution { result: Ok(find_applied), is_in_doubt: false },
+            None => Resolution { result: resend(clock, write).await, is_in_doubt: true },
         }
     };
     tokio::select! {
-        settled = settled => settled,
-        () = clock.sleep(PATIENCE) => Settled { answer, is_in_doubt: true },
+        resolution = resolution => resolution,
+        () = clock.sleep(RESOLUTION_TIMEOUT) => Resolution { result, is_in_doubt: true },
     }
 }
 
 /// Reads whether the write has arrived, as soon as that can be told.
-async fn look<A: Attempt>(clock: &dyn Clock, attempt: &A) -> Option<A::Outcome> {
-    let mut pauses = Pauses::default();
+async fn find_applied_with_retry<A: IdempotentWrite>(clock: &dyn Clock, write: &A) -> Option<A::Outcome> {
+    let mut backoff = Backoff::default();
     loop {
-        match attempt.landed().await {
-            Ok(landed) => return landed,
-            Err(_) => clock.sleep(pauses.next()).await,
+        match write.find_applied().await {
+            Ok(find_applied) => return find_applied,
+            Err(_) => clock.sleep(backoff.next()).await,
         }
     }
 }
 
-/// Repeats the write until it gets a response. A refusal is about this attempt alone: the one before may still take
+/// Repeats the write until it gets a response. A refusal is about this write alone: the one before may still take
 /// effect.
-async fn repeat<A: Attempt>(clock: &dyn Clock, attempt: &A) -> Result<A::Outcome> {
-    let mut pauses = Pauses::default();
+async fn resend<A: IdempotentWrite>(clock: &dyn Clock, write: &A) -> Result<A::Outcome> {
+    let mut backoff = Backoff::default();
     loop {
-        clock.sleep(pauses.next()).await;
-        match attempt.write().await {
+        clock.sleep(backoff.next()).await;
+        match write.write().await {
             Err(Error::Timeout | Error::Unavailable(_) | Error::Throttled { .. }) => {}
             Err(refusal) => return Err(Error::Unavailable(refusal.into())),
             Ok(outcome) => return Ok(outcome),
@@ -96,35 +96,35 @@ async fn repeat<A: Attempt>(clock: &dyn Clock, attempt: &A) -> Result<A::Outcome
     }
 }
 
-/// Delays between attempts; [`PATIENCE`] limits their number.
-struct Pauses(Duration);
+/// Delays between attempts; [`RESOLUTION_TIMEOUT`] limits their number.
+struct Backoff(Duration);
 
-impl Default for Pauses {
+impl Default for Backoff {
     fn default() -> Self {
-        Self(FIRST_PAUSE)
+        Self(INITIAL_BACKOFF)
     }
 }
 
-impl Pauses {
+impl Backoff {
     fn next(&mut self) -> Duration {
-        let pause = self.0;
-        self.0 = (2 * pause).min(LONGEST_PAUSE);
-        pause
+        let delay = self.0;
+        self.0 = (2 * delay).min(MAX_BACKOFF);
+        delay
     }
 }
 
 /// A put of bytes that are in memory.
-pub struct PutAttempt<'a, S: ?Sized> {
+pub struct IdempotentPut<'a, S: ?Sized> {
     pub inner: &'a S,
     pub key: &'a str,
     pub bytes: Bytes,
     pub attributes: Attributes,
     /// The object's validator before the write, if there was one.
-    pub seen: Option<ETag>,
+    pub old_etag: Option<ETag>,
 }
 
 #[async_trait]
-impl<S: ObjectStore + ?Sized> Attempt for PutAttempt<'_, S> {
+impl<S: ObjectStore + ?Sized> IdempotentWrite for IdempotentPut<'_, S> {
     type Outcome = PutOutcome;
 
     async fn write(&self) -> Result<PutOutcome> {
@@ -132,37 +132,37 @@ impl<S: ObjectStore + ?Sized> Attempt for PutAttempt<'_, S> {
         self.inner.put(self.key, ByteStream::from(self.bytes.clone()), options).await
     }
 
-    async fn landed(&self) -> Result<Option<PutOutcome>> {
+    async fn find_applied(&self) -> Result<Option<PutOutcome>> {
         let object = match self.inner.get(self.key, GetOptions::default()).await {
             Err(Error::NotFound) => return Ok(None),
             found => found?,
         };
         let meta = object.meta;
         // Equal bytes from before the write prove nothing.
-        if self.seen.as_ref() == Some(&meta.etag) || meta.size != self.bytes.len() as u64 {
+        if self.old_etag.as_ref() == Some(&meta.etag) || meta.size != self.bytes.len() as u64 {
             return Ok(None);
         }
         let found = object.body.into_bytes(meta.size).await.map_err(Error::Body)?;
-        let is_ours = found == self.bytes && meta.attributes == self.attributes;
-        Ok(is_ours.then_some(PutOutcome { etag: meta.etag, last_modified: meta.last_modified }))
+        let is_applied = found == self.bytes && meta.attributes == self.attributes;
+        Ok(is_applied.then_some(PutOutcome { etag: meta.etag, last_modified: meta.last_modified }))
     }
 }
 
 /// A delete.
-pub struct DeleteAttempt<'a, S: ?Sized> {
+pub struct IdempotentDelete<'a, S: ?Sized> {
     pub inner: &'a S,
     pub key: &'a str,
 }
 
 #[async_trait]
-impl<S: ObjectStore + ?Sized> Attempt for DeleteAttempt<'_, S> {
+impl<S: ObjectStore + ?Sized> IdempotentWrite for IdempotentDelete<'_, S> {
     type Outcome = ();
 
     async fn write(&self) -> Result<()> {
         self.inner.delete(self.key, Precondition::None).await
     }
 
-    async fn landed(&self) -> Result<Option<()>> {
+    async fn find_applied(&self) -> Result<Option<()>> {
         match self.inner.head(self.key).await {
             Err(Error::NotFound) => Ok(Some(())),
             found => found.map(|_| None),
@@ -171,14 +171,14 @@ impl<S: ObjectStore + ?Sized> Attempt for DeleteAttempt<'_, S> {
 }
 
 /// A copy.
-pub struct CopyAttempt<'a, S: ?Sized> {
+pub struct IdempotentCopy<'a, S: ?Sized> {
     pub inner: &'a S,
     pub from: &'a str,
     pub to: &'a str,
 }
 
 #[async_trait]
-impl<S: ObjectStore + ?Sized> Attempt for CopyAttempt<'_, S> {
+impl<S: ObjectStore + ?Sized> IdempotentWrite for IdempotentCopy<'_, S> {
     type Outcome = PutOutcome;
 
     async fn write(&self) -> Result<PutOutcome> {
@@ -186,7 +186,7 @@ impl<S: ObjectStore + ?Sized> Attempt for CopyAttempt<'_, S> {
     }
 
     /// A copy may have another validator than its source, so a read would prove nothing.
-    async fn landed(&self) -> Result<Option<PutOutcome>> {
+    async fn find_applied(&self) -> Result<Option<PutOutcome>> {
         Ok(None)
     }
 }

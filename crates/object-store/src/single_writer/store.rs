@@ -1,4 +1,4 @@
-//! The decorator that emulates conditional writes: key locks, conditions and keys in doubt together.
+//! The decorator that emulates conditional writes: key locks, conditional and keys in doubt together.
 
 use std::{
     mem,
@@ -14,7 +14,7 @@ use larder_runtime::clock::Clock;
 
 use crate::{
     body::{BodyError, ByteStream},
-    error::{Error, Result, leaves_open},
+    error::{Error, Result, is_ambiguous},
     lifecycle::Lifecycle,
     object::{
         Attributes, ETag, GetOptions, ListOptions, ListPage, Object, ObjectMeta, Precondition, PutOptions, PutOutcome,
@@ -23,41 +23,43 @@ use crate::{
 };
 
 use super::{
-    ambiguous_write::{Attempt, CopyAttempt, DeleteAttempt, MAX_REPEATED_BYTES, PutAttempt, Settled, settle},
-    commit_barrier::gated,
-    in_doubt::{Bar, Doubts},
-    key_locks::{Turn, Turns},
+    ambiguous_write::{
+        IdempotentCopy, IdempotentDelete, IdempotentPut, IdempotentWrite, MAX_RETRY_BYTES, Resolution, resolve,
+    },
+    commit_barrier::hold_last_byte_until,
+    in_doubt::{Block, InDoubtKeys},
+    key_locks::{KeyGuard, KeyLocks},
 };
 
-/// An object store that emulates conditions over one without them, for a single writer of the keys that are written
-/// under conditions.
+/// An object store that emulates conditional over one without them, for a single writer of the keys that are written
+/// under conditional.
 ///
 /// * Every write locks its key; a conditional one reads the object first. So the condition holds when the write takes
-///   effect, among all writers through the same `SoleWriter`. A stream holds the lock only from its last byte on.
-/// * A conditional write of at most [`MAX_REPEATED_BYTES`](super::ambiguous_write::MAX_REPEATED_BYTES) whose response is lost is
-///   resolved by reading and by sending it again, for at most [`PATIENCE`](super::ambiguous_write::PATIENCE).
-/// * A write that may still arrive after that blocks its key for [`DOUBT`](super::in_doubt::DOUBT): for all writes after
+///   effect, among all writers through the same `SingleWriterStore`. A stream holds the lock only from its last byte on.
+/// * A conditional write of at most [`MAX_RETRY_BYTES`](super::ambiguous_write::MAX_RETRY_BYTES) whose response is lost is
+///   resolved by reading and by sending it again, for at most [`RESOLUTION_TIMEOUT`](super::ambiguous_write::RESOLUTION_TIMEOUT).
+/// * A write that may still arrive after that blocks its key for [`IN_DOUBT_WINDOW`](super::in_doubt::IN_DOUBT_WINDOW): for all writes after
 ///   a conditional one, for conditional writes after any other. Blocked writes fail with [`Error::Throttled`] and the
 ///   time to wait.
 #[derive(Debug)]
-pub struct SoleWriter<S: ?Sized = dyn ObjectStore> {
-    writes: Arc<Writes<S>>,
+pub struct SingleWriterStore<S: ?Sized = dyn ObjectStore> {
+    writes: Arc<WriteCoordinator<S>>,
 }
 
-impl<S: ObjectStore + ?Sized> SoleWriter<S> {
-    /// Emulates conditions over `inner`, which never receives one.
+impl<S: ObjectStore + ?Sized> SingleWriterStore<S> {
+    /// Emulates conditional over `inner`, which never receives one.
     pub fn new(inner: Arc<S>, clock: Arc<dyn Clock>) -> Self {
-        Self { writes: Arc::new(Writes::new(inner, clock)) }
+        Self { writes: Arc::new(WriteCoordinator::new(inner, clock)) }
     }
 }
 
 #[async_trait]
-impl<S: ObjectStore + ?Sized> ObjectStore for SoleWriter<S> {
+impl<S: ObjectStore + ?Sized> ObjectStore for SingleWriterStore<S> {
     async fn put(&self, key: &str, body: ByteStream, options: PutOptions) -> Result<PutOutcome> {
         let PutOptions { attributes, precondition } = options;
         match self.writes.receive(body, precondition != Precondition::None).await? {
-            Sent::Whole(bytes, _room) => self.writes.put_whole(key, bytes, attributes, &precondition).await,
-            Sent::Stream(body) => self.writes.put_stream(key, body, attributes, precondition).await,
+            PutBody::Buffered(bytes, _memory) => self.writes.put_whole(key, bytes, attributes, &precondition).await,
+            PutBody::Stream(body) => self.writes.put_stream(key, body, attributes, precondition).await,
         }
     }
 
@@ -71,9 +73,9 @@ impl<S: ObjectStore + ?Sized> ObjectStore for SoleWriter<S> {
 
     async fn delete(&self, key: &str, precondition: Precondition) -> Result<()> {
         let writes = &self.writes;
-        let begun = writes.begin(key, &precondition).await?;
-        let delete = DeleteAttempt { inner: writes.inner.as_ref(), key };
-        writes.make(begun, &delete, precondition != Precondition::None).await
+        let locked = writes.begin(key, &precondition).await?;
+        let delete = IdempotentDelete { inner: writes.inner.as_ref(), key };
+        writes.make(locked, &delete, precondition != Precondition::None).await
     }
 
     async fn delete_many(&self, keys: Vec<String>) -> Result<()> {
@@ -89,9 +91,9 @@ impl<S: ObjectStore + ?Sized> ObjectStore for SoleWriter<S> {
 
     async fn copy(&self, from: &str, to: &str, precondition: Precondition) -> Result<PutOutcome> {
         let writes = &self.writes;
-        let begun = writes.begin(to, &precondition).await?;
-        let copy = CopyAttempt { inner: writes.inner.as_ref(), from, to };
-        writes.make(begun, &copy, precondition != Precondition::None).await
+        let locked = writes.begin(to, &precondition).await?;
+        let copy = IdempotentCopy { inner: writes.inner.as_ref(), from, to };
+        writes.make(locked, &copy, precondition != Precondition::None).await
     }
 
     async fn check(&self) -> Result<()> {
@@ -105,108 +107,108 @@ impl<S: ObjectStore + ?Sized> ObjectStore for SoleWriter<S> {
 
 /// Memory for bodies of streams that are buffered for retries. Once it is used up, streams are sent once; no write
 /// waits for a slow sender.
-const MAX_GATHERED_BYTES: usize = 32 * 1024 * 1024;
+const MAX_BUFFERED_BYTES: usize = 32 * 1024 * 1024;
 
-/// Timeout for a stream that waits for its turn, all but its last byte sent: longer than resolving a write takes, and
+/// Timeout for a stream that waits for its guard, all but its last byte sent: longer than resolving a write takes, and
 /// shorter than object stores wait for the rest of a body. Others may need what it holds meanwhile.
-const TURN_PATIENCE: Duration = Duration::from_secs(20);
+const KEY_LOCK_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// State behind a `SoleWriter`; shared with the bodies under way.
+/// State behind a `SingleWriterStore`; shared with the bodies under way.
 #[derive(Debug)]
-pub struct Writes<S: ?Sized> {
+pub struct WriteCoordinator<S: ?Sized> {
     clock: Arc<dyn Clock>,
-    turns: Arc<Turns>,
-    doubts: Arc<Doubts>,
-    room: Arc<Semaphore>,
+    locks: Arc<KeyLocks>,
+    in_doubt: Arc<InDoubtKeys>,
+    buffer_memory: Arc<Semaphore>,
     /// The underlying object store.
     pub inner: Arc<S>,
 }
 
 /// A body as it will be sent.
-pub enum Sent {
+pub enum PutBody {
     /// Complete, with the memory that it holds during the write.
-    Whole(Bytes, Option<OwnedSemaphorePermit>),
+    Buffered(Bytes, Option<OwnedSemaphorePermit>),
     /// A stream.
     Stream(ByteStream),
 }
 
 /// A write that holds its lock and whose condition holds.
 #[derive(Debug)]
-pub struct Begun {
+pub struct LockedWrite {
     /// The validator that was read, if there was a condition and an object.
-    seen: Option<ETag>,
-    underway: Underway,
+    old_etag: Option<ETag>,
+    in_flight: InFlightWrite,
 }
 
-impl Begun {
+impl LockedWrite {
     /// Ends a write that was sent once.
-    fn end<T>(self, answer: Result<T>) -> Result<T> {
-        let is_in_doubt = leaves_open(&answer);
-        self.underway.end(Settled { answer, is_in_doubt })
+    fn end<T>(self, result: Result<T>) -> Result<T> {
+        let is_in_doubt = is_ambiguous(&result);
+        self.in_flight.end(Resolution { result, is_in_doubt })
     }
 
     /// Ends a write that was resolved.
-    fn end_settled<T>(self, settled: Settled<T>) -> Result<T> {
-        self.underway.end(settled)
+    fn end_resolved<T>(self, resolution: Resolution<T>) -> Result<T> {
+        self.in_flight.end(resolution)
     }
 }
 
 /// A write that may be in flight. Unless it came to an end, dropping it marks its keys as in doubt.
 #[derive(Debug)]
-struct Underway {
-    doubts: Arc<Doubts>,
-    bar: Option<Bar>,
-    turns: Vec<Turn>,
+struct InFlightWrite {
+    in_doubt: Arc<InDoubtKeys>,
+    block: Option<Block>,
+    locks: Vec<KeyGuard>,
 }
 
-impl Underway {
-    fn end<T>(mut self, Settled { answer, is_in_doubt }: Settled<T>) -> Result<T> {
+impl InFlightWrite {
+    fn end<T>(mut self, Resolution { result, is_in_doubt }: Resolution<T>) -> Result<T> {
         if !is_in_doubt {
-            self.bar = None;
+            self.block = None;
         }
-        answer
+        result
     }
 }
 
-impl Drop for Underway {
+impl Drop for InFlightWrite {
     fn drop(&mut self) {
-        if let Some(bar) = self.bar {
-            for turn in &self.turns {
-                self.doubts.raise(turn.key(), bar);
+        if let Some(block) = self.block {
+            for guard in &self.locks {
+                self.in_doubt.mark(guard.key(), block);
             }
         }
         // The locks come last: the next holder sees that the key is in doubt.
-        self.turns.clear();
+        self.locks.clear();
     }
 }
 
-impl<S: ObjectStore + ?Sized> Writes<S> {
+impl<S: ObjectStore + ?Sized> WriteCoordinator<S> {
     /// Starts without writes.
     pub fn new(inner: Arc<S>, clock: Arc<dyn Clock>) -> Self {
-        let doubts = Arc::new(Doubts::new(Arc::clone(&clock)));
-        let room = Arc::new(Semaphore::new(MAX_GATHERED_BYTES));
-        Self { clock, turns: Arc::default(), doubts, room, inner }
+        let in_doubt = Arc::new(InDoubtKeys::new(Arc::clone(&clock)));
+        let buffer_memory = Arc::new(Semaphore::new(MAX_BUFFERED_BYTES));
+        Self { clock, locks: Arc::default(), in_doubt, buffer_memory, inner }
     }
 
     /// Locks a key, and checks the condition.
-    pub async fn begin(&self, key: &str, precondition: &Precondition) -> Result<Begun> {
+    pub async fn begin(&self, key: &str, precondition: &Precondition) -> Result<LockedWrite> {
         let is_conditional = *precondition != Precondition::None;
-        let turn = self.turns.take(key).await;
-        self.doubts.allow(key, is_conditional)?;
-        let seen = self.check(key, precondition).await?;
-        let bar = if is_conditional { Bar::Everything } else { Bar::Conditions };
-        let underway = Underway { doubts: Arc::clone(&self.doubts), bar: Some(bar), turns: vec![turn] };
-        Ok(Begun { seen, underway })
+        let guard = self.locks.lock(key).await;
+        self.in_doubt.check(key, is_conditional)?;
+        let old_etag = self.check(key, precondition).await?;
+        let block = if is_conditional { Block::All } else { Block::Conditional };
+        let in_flight = InFlightWrite { in_doubt: Arc::clone(&self.in_doubt), block: Some(block), locks: vec![guard] };
+        Ok(LockedWrite { old_etag, in_flight })
     }
 
     /// Deletes many objects, once all their keys are locked.
     pub async fn delete_many(&self, keys: Vec<String>) -> Result<()> {
-        let turns = self.turns.take_all(keys.clone()).await;
-        for turn in &turns {
-            self.doubts.allow(turn.key(), false)?;
+        let locks = self.locks.lock_all(keys.clone()).await;
+        for guard in &locks {
+            self.in_doubt.check(guard.key(), false)?;
         }
-        let underway = Underway { doubts: Arc::clone(&self.doubts), bar: Some(Bar::Conditions), turns };
-        Begun { seen: None, underway }.end(self.inner.delete_many(keys).await)
+        let in_flight = InFlightWrite { in_doubt: Arc::clone(&self.in_doubt), block: Some(Block::Conditional), locks };
+        LockedWrite { old_etag: None, in_flight }.end(self.inner.delete_many(keys).await)
     }
 
     /// Checks a condition now: returns the validator that was read, if there is a condition and an object.
@@ -228,15 +230,17 @@ impl<S: ObjectStore + ?Sized> Writes<S> {
     }
 
     /// Prepares a body for sending: complete if it is in memory, empty, or worth buffering for retries.
-    pub async fn receive(&self, body: ByteStream, is_conditional: bool) -> Result<Sent> {
+    pub async fn receive(&self, body: ByteStream, is_conditional: bool) -> Result<PutBody> {
         let body = match body.into_whole() {
-            Ok(bytes) => return Ok(Sent::Whole(bytes, None)),
+            Ok(bytes) => return Ok(PutBody::Buffered(bytes, None)),
             Err(body) => body,
         };
-        let limit = if is_conditional { MAX_REPEATED_BYTES } else { 0 };
-        let Some(length) = body.length().filter(|length| *length <= limit) else { return Ok(Sent::Stream(body)) };
-        let Ok(room) = Arc::clone(&self.room).try_acquire_many_owned(u32::try_from(length).unwrap_or(u32::MAX)) else {
-            return Ok(Sent::Stream(body));
+        let limit = if is_conditional { MAX_RETRY_BYTES } else { 0 };
+        let Some(length) = body.length().filter(|length| *length <= limit) else { return Ok(PutBody::Stream(body)) };
+        let Ok(buffer_memory) =
+            Arc::clone(&self.buffer_memory).try_acquire_many_owned(u32::try_from(length).unwrap_or(u32::MAX))
+        else {
+            return Ok(PutBody::Stream(body));
         };
         let bytes = body.into_bytes(length).await.map_err(|error| match error {
             BodyError::TooLarge { .. } => BodyError::Malformed("it is longer than it was said to be".to_owned()),
@@ -251,10 +255,10 @@ impl<S: ObjectStore + ?Sized> Writes<S> {
         if (bytes.len() as u64) < length {
             return Err(Error::Body(BodyError::Aborted));
         }
-        Ok(Sent::Whole(bytes, Some(room)))
+        Ok(PutBody::Buffered(bytes, Some(buffer_memory)))
     }
 
-    /// Writes a body that can be sent again.
+    /// WriteCoordinator a body that can be sent again.
     pub async fn put_whole(
         &self,
         key: &str,
@@ -262,22 +266,28 @@ impl<S: ObjectStore + ?Sized> Writes<S> {
         attributes: Attributes,
         precondition: &Precondition,
     ) -> Result<PutOutcome> {
-        let begun = self.begin(key, precondition).await?;
-        let is_repeated = *precondition != Precondition::None && bytes.len() as u64 <= MAX_REPEATED_BYTES;
-        let put = PutAttempt { inner: self.inner.as_ref(), key, bytes, attributes, seen: begun.seen.clone() };
-        self.make(begun, &put, is_repeated).await
+        let locked = self.begin(key, precondition).await?;
+        let is_retried = *precondition != Precondition::None && bytes.len() as u64 <= MAX_RETRY_BYTES;
+        let put =
+            IdempotentPut { inner: self.inner.as_ref(), key, bytes, attributes, old_etag: locked.old_etag.clone() };
+        self.make(locked, &put, is_retried).await
     }
 
-    /// Performs a write that has begun: once, or until it is resolved.
-    pub async fn make<A: Attempt>(&self, begun: Begun, attempt: &A, is_repeated: bool) -> Result<A::Outcome> {
-        if is_repeated {
-            begun.end_settled(settle(self.clock.as_ref(), attempt).await)
+    /// Performs a write that has locked: once, or until it is resolved.
+    pub async fn make<A: IdempotentWrite>(
+        &self,
+        locked: LockedWrite,
+        write: &A,
+        is_retried: bool,
+    ) -> Result<A::Outcome> {
+        if is_retried {
+            locked.end_resolved(resolve(self.clock.as_ref(), write).await)
         } else {
-            begun.end(attempt.write().await)
+            locked.end(write.write().await)
         }
     }
 
-    /// Writes a stream, and takes the lock before its last byte.
+    /// WriteCoordinator a stream, and takes the lock before its last byte.
     pub async fn put_stream(
         self: &Arc<Self>,
         key: &str,
@@ -285,30 +295,30 @@ impl<S: ObjectStore + ?Sized> Writes<S> {
         attributes: Attributes,
         precondition: Precondition,
     ) -> Result<PutOutcome> {
-        self.doubts.allow(key, precondition != Precondition::None)?;
+        self.in_doubt.check(key, precondition != Precondition::None)?;
         // An early check, so that a write that fails already is not sent.
         self.check(key, &precondition).await?;
-        let passed: Arc<Mutex<Option<Result<Begun>>>> = Arc::default();
-        let gate = {
+        let passed: Arc<Mutex<Option<Result<LockedWrite>>>> = Arc::default();
+        let barrier = {
             let (writes, key, passed) = (Arc::clone(self), key.to_owned(), Arc::clone(&passed));
             async move {
-                let begun = tokio::select! {
-                    begun = writes.begin(&key, &precondition) => begun,
-                    () = writes.clock.sleep(TURN_PATIENCE) => Err(Error::Throttled { retry_after: None }),
+                let locked = tokio::select! {
+                    locked = writes.begin(&key, &precondition) => locked,
+                    () = writes.clock.sleep(KEY_LOCK_TIMEOUT) => Err(Error::Throttled { retry_after: None }),
                 };
-                let outcome = if begun.is_ok() { Ok(()) } else { Err(BodyError::Aborted) };
-                *passed.lock().unwrap_or_else(PoisonError::into_inner) = Some(begun);
+                let outcome = if locked.is_ok() { Ok(()) } else { Err(BodyError::Aborted) };
+                *passed.lock().unwrap_or_else(PoisonError::into_inner) = Some(locked);
                 outcome
             }
         };
         let options = PutOptions { attributes, precondition: Precondition::None };
-        let answer = self.inner.put(key, gated(body, gate), options).await;
+        let result = self.inner.put(key, hold_last_byte_until(body, barrier), options).await;
         let passed = mem::take(&mut *passed.lock().unwrap_or_else(PoisonError::into_inner));
         match passed {
-            Some(Ok(begun)) => begun.end(answer),
+            Some(Ok(locked)) => locked.end(result),
             Some(Err(refusal)) => Err(refusal),
             // The body ended before its last byte was sent: whatever the error, nothing was stored.
-            None => answer,
+            None => result,
         }
     }
 }

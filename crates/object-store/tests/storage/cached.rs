@@ -12,12 +12,12 @@ use async_trait::async_trait;
 use larder_object_store::{
     ByteRange, ByteStream, Error, GetOptions, ListOptions, ListPage, Object, ObjectMeta, ObjectStore, Operation,
     Precondition, PutOptions, PutOutcome, Result,
-    in_memory::MemoryStore,
-    metrics_layer::Measured,
-    read_cache::{CachedOptions, CachedStore},
+    in_memory::InMemoryStore,
+    metrics_layer::MetricsLayer,
+    read_cache::{ReadCache, ReadCacheOptions},
 };
 use larder_runtime::clock::{ManualClock, SystemClock, Timestamp};
-use larder_test_kit::fault_injection::{Call, Fault, Faulty, Refusal};
+use larder_test_kit::fault_injection::{Call, Fault, FaultInjector, Refusal};
 use tokio::{sync::Semaphore, task::JoinSet};
 
 use crate::values::{MUCH, provided, put, read, value};
@@ -30,7 +30,7 @@ const CAPACITY: u64 = 8 << 20;
 /// Responses to gets wait here once they are known, as long as `held` is closed.
 #[derive(Debug)]
 struct Held {
-    inner: Arc<Measured<Faulty<MemoryStore>>>,
+    inner: Arc<MetricsLayer<FaultInjector<InMemoryStore>>>,
     /// Number of gets whose response is known.
     waiting: AtomicU64,
     gate: Semaphore,
@@ -76,21 +76,21 @@ impl ObjectStore for Held {
 
 struct World {
     clock: Arc<ManualClock>,
-    faulty: Arc<Faulty<MemoryStore>>,
-    measured: Arc<Measured<Faulty<MemoryStore>>>,
+    faulty: Arc<FaultInjector<InMemoryStore>>,
+    measured: Arc<MetricsLayer<FaultInjector<InMemoryStore>>>,
     held: Arc<Held>,
-    store: Arc<CachedStore>,
+    store: Arc<ReadCache>,
 }
 
 fn world() -> World {
     let clock = Arc::new(ManualClock::new(Timestamp::from_millis(0)));
-    let memory = Arc::new(MemoryStore::new(clock.clone()));
-    let faulty = Arc::new(Faulty::new(memory, clock.clone()));
-    let measured = Arc::new(Measured::new(faulty.clone()));
+    let memory = Arc::new(InMemoryStore::new(clock.clone()));
+    let faulty = Arc::new(FaultInjector::new(memory, clock.clone()));
+    let measured = Arc::new(MetricsLayer::new(faulty.clone()));
     let gate = Semaphore::new(Semaphore::MAX_PERMITS);
     let held = Arc::new(Held { inner: measured.clone(), waiting: AtomicU64::new(0), gate });
-    let options = CachedOptions { capacity_bytes: CAPACITY, covers: |key| !key.starts_with("never/") };
-    let store = Arc::new(CachedStore::new(held.clone(), clock.clone(), options));
+    let options = ReadCacheOptions { capacity_bytes: CAPACITY, covers: |key| !key.starts_with("never/") };
+    let store = Arc::new(ReadCache::new(held.clone(), clock.clone(), options));
     World { clock, faulty, measured, held, store }
 }
 
@@ -145,7 +145,7 @@ async fn what_was_read_once_is_read_from_memory_in_whole_and_in_parts() {
     assert_eq!(world.store.head("a").await.unwrap().size, 1000);
     let counts = world.measured.counts();
     assert_eq!((counts.of(Operation::Get).begun, counts.of(Operation::Head).begun), (1, 0));
-    assert_eq!((world.store.uses().hits(), world.store.uses().misses()), (4, 1));
+    assert_eq!((world.store.stats().hits(), world.store.stats().misses()), (4, 1));
 }
 
 #[tokio::test]
@@ -162,7 +162,7 @@ async fn what_is_not_covered_or_too_big_is_never_kept() {
     world.hold();
     let _first = world.held_read("big").await;
     let _second = world.held_read("big").await;
-    assert_eq!(world.store.uses().joined(), 0);
+    assert_eq!(world.store.stats().joined(), 0);
 }
 
 #[tokio::test]
@@ -177,7 +177,7 @@ async fn many_readers_of_an_object_that_is_not_in_memory_are_one_call() {
         let store = world.store.clone();
         others.spawn(async move { read(store.as_ref(), "a").await.unwrap() });
     }
-    until(|| world.store.uses().joined() == 1000).await;
+    until(|| world.store.stats().joined() == 1000).await;
     world.release();
     assert_eq!(first.await.unwrap().unwrap(), bytes);
     assert!(others.join_all().await.iter().all(|read| *read == bytes));
@@ -192,7 +192,7 @@ async fn those_who_joined_a_reader_who_left_read_by_themselves() {
     let first = world.held_read("a").await;
     let store = world.store.clone();
     let second = tokio::spawn(async move { read(store.as_ref(), "a").await });
-    until(|| world.store.uses().joined() == 1).await;
+    until(|| world.store.stats().joined() == 1).await;
     first.abort();
     world.release();
     assert_eq!(second.await.unwrap().unwrap(), value(1, 1000));
@@ -236,13 +236,13 @@ async fn each_kind_of_write_makes_it_forget() {
 
 #[tokio::test]
 async fn a_write_that_may_still_arrive_keeps_its_key_out_of_memory_for_a_minute() {
-    let unclear = [Fault::LoseAnswer, Fault::Refuse(Refusal::Timeout), Fault::Refuse(Refusal::Unavailable)];
+    let unclear = [Fault::LoseResponse, Fault::Refuse(Refusal::Timeout), Fault::Refuse(Refusal::Unavailable)];
     for fault in unclear {
         let world = world();
         let store = world.store.as_ref();
         put(store, "a", &value(1, 100)).await;
         let call = Call { operation: Some(Operation::Put), ..Call::default() };
-        world.faulty.disturb(call, fault);
+        world.faulty.inject(call, fault);
         store.put("a", value(2, 100).into(), provided(Precondition::None)).await.unwrap_err();
         for _ in 0..3 {
             read(store, "a").await.unwrap();
@@ -288,9 +288,9 @@ async fn memory_is_bounded() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn no_read_is_older_than_what_was_acknowledged_before_it_began() {
     let clock = Arc::new(SystemClock);
-    let inner = Arc::new(MemoryStore::new(clock.clone()));
-    let options = CachedOptions { capacity_bytes: CAPACITY, covers: |_| true };
-    let store = Arc::new(CachedStore::new(inner, clock, options));
+    let inner = Arc::new(InMemoryStore::new(clock.clone()));
+    let options = ReadCacheOptions { capacity_bytes: CAPACITY, covers: |_| true };
+    let store = Arc::new(ReadCache::new(inner, clock, options));
     let acknowledged: Arc<[AtomicU64; 4]> = Arc::default();
     for key in ["0", "1", "2", "3"] {
         put(store.as_ref(), key, &bytes::Bytes::copy_from_slice(&0_u64.to_le_bytes())).await;
@@ -319,5 +319,5 @@ async fn no_read_is_older_than_what_was_acknowledged_before_it_began() {
     while let Some(ended) = tasks.join_next().await {
         ended.unwrap();
     }
-    assert!(store.uses().hits() > 0 && store.uses().misses() > 0, "{:?}", store.uses());
+    assert!(store.stats().hits() > 0 && store.stats().misses() > 0, "{:?}", store.stats());
 }

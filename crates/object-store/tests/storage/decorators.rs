@@ -5,25 +5,25 @@ use std::{sync::Arc, time::Duration};
 use bytes::Bytes;
 use larder_object_store::{
     BodyError, Error, GetOptions, ListOptions, ObjectStore, Operation, Precondition, PutOptions,
-    metrics_layer::{Calls, Measured},
+    metrics_layer::{Calls, MetricsLayer},
 };
 use larder_runtime::clock::{ManualClock, Timestamp};
-use larder_test_kit::fault_injection::{Call, Fault, Faulty, Refusal};
+use larder_test_kit::fault_injection::{Call, Fault, FaultInjector, Refusal};
 
 use crate::{
     stores::{self, TestStore},
     values::{MUCH, broken, provided, put, read, stream_of, value},
 };
 
-fn measured() -> (TestStore, Measured) {
+fn measured() -> (TestStore, MetricsLayer) {
     let store = stores::memory();
-    let measured = Measured::new(store.objects());
+    let measured = MetricsLayer::new(store.objects());
     (store, measured)
 }
 
-fn faulty() -> (TestStore, Arc<ManualClock>, Faulty) {
+fn faulty() -> (TestStore, Arc<ManualClock>, FaultInjector) {
     let (store, clock) = (stores::memory(), Arc::new(ManualClock::new(Timestamp::from_millis(0))));
-    let faulty = Faulty::new(store.objects(), clock.clone());
+    let faulty = FaultInjector::new(store.objects(), clock.clone());
     (store, clock, faulty)
 }
 
@@ -71,11 +71,11 @@ async fn bytes_are_counted_when_they_were_stored_or_handed_out() {
 #[tokio::test]
 async fn a_refused_call_did_nothing_and_a_lost_answer_did_all() {
     let (inner, _clock, store) = faulty();
-    store.disturb(first(Operation::Put), Fault::Refuse(Refusal::Throttled));
+    store.inject(first(Operation::Put), Fault::Refuse(Refusal::Throttled));
     let error = store.put("k", value(1, 1).into(), PutOptions::default()).await.unwrap_err();
     assert!(matches!(error, Error::Throttled { .. }));
     assert!(matches!(inner.objects().head("k").await, Err(Error::NotFound)));
-    store.disturb(first(Operation::Put), Fault::LoseAnswer);
+    store.inject(first(Operation::Put), Fault::LoseResponse);
     let error = store.put("k", value(1, 1).into(), PutOptions::default()).await.unwrap_err();
     assert!(matches!(error, Error::Timeout));
     assert_eq!(read(&store, "k").await.unwrap(), value(1, 1));
@@ -86,7 +86,7 @@ async fn a_refused_call_did_nothing_and_a_lost_answer_did_all() {
 async fn a_script_waits_for_the_call_it_is_for() {
     let (_inner, _clock, store) = faulty();
     let call = Call { operation: Some(Operation::Head), key_contains: "b".to_owned(), skip: 1 };
-    store.disturb(call, Fault::Refuse(Refusal::Unavailable));
+    store.inject(call, Fault::Refuse(Refusal::Unavailable));
     for key in ["a", "abc", "a"] {
         assert!(matches!(store.head(key).await, Err(Error::NotFound)));
     }
@@ -99,14 +99,14 @@ async fn a_script_waits_for_the_call_it_is_for() {
 async fn a_cut_body_ends_at_its_byte_both_ways() {
     let (_inner, _clock, store) = faulty();
     put(&store, "k", &value(1, 1000)).await;
-    store.disturb(first(Operation::Put), Fault::CutBody { after: 300 });
+    store.inject(first(Operation::Put), Fault::CutBody { after: 300 });
     let error = store.put("k", value(2, 1000).into(), PutOptions::default()).await.unwrap_err();
     assert!(matches!(error, Error::Body(BodyError::Aborted)));
-    store.disturb(first(Operation::Get), Fault::CutBody { after: 300 });
+    store.inject(first(Operation::Get), Fault::CutBody { after: 300 });
     let mut body = store.get("k", GetOptions::default()).await.unwrap().body;
     assert_eq!(body.next().await.unwrap().unwrap(), value(1, 1000).slice(..300));
     assert!(matches!(body.next().await, Some(Err(BodyError::Storage(_)))));
-    store.disturb(first(Operation::Get), Fault::CutBody { after: 1000 });
+    store.inject(first(Operation::Get), Fault::CutBody { after: 1000 });
     let body = store.get("k", GetOptions::default()).await.unwrap().body;
     assert_eq!(body.into_bytes(MUCH).await.unwrap(), value(1, 1000));
 }
@@ -115,7 +115,7 @@ async fn a_cut_body_ends_at_its_byte_both_ways() {
 async fn a_delayed_call_waits_for_the_clock() {
     let (_inner, clock, store) = faulty();
     let store = Arc::new(store);
-    store.disturb(first(Operation::Check), Fault::Delay(Duration::from_mins(1)));
+    store.inject(first(Operation::Check), Fault::Delay(Duration::from_mins(1)));
     let call = tokio::spawn({
         let store = Arc::clone(&store);
         async move { store.check().await }
@@ -132,12 +132,12 @@ async fn chance_repeats_itself_by_its_seed_and_ends_when_calmed() {
     for seed in [1, 1, 2] {
         let (_inner, _clock, store) = faulty();
         put(&store, "k", &Bytes::new()).await;
-        store.disturb_by_chance(seed, 500, vec![Fault::Refuse(Refusal::Full), Fault::LoseAnswer]);
+        store.inject_at_random(seed, 500, vec![Fault::Refuse(Refusal::Full), Fault::LoseResponse]);
         let mut outcomes = Vec::new();
         for _ in 0..100 {
             outcomes.push(store.head("k").await.map_err(|error| error.to_string()).map(|meta| meta.size));
         }
-        store.calm();
+        store.clear_faults();
         store.head("k").await.unwrap();
         assert!((25..75).contains(&store.injected()), "{} of 100", store.injected());
         rounds.push(outcomes);

@@ -9,7 +9,7 @@ use std::{
 
 use larder_object_store::{
     ObjectStore, Precondition,
-    embedded::{BackupError, EmbeddedStore, INLINE_LIMIT, Manifest, OpenError, back_up, inspect, restore},
+    embedded::{BackupError, EmbeddedStore, INLINE_LIMIT, Manifest, OpenError, back_up, check_integrity, restore},
 };
 use larder_runtime::clock::SystemClock;
 use tempfile::TempDir;
@@ -78,14 +78,14 @@ async fn a_backup_of_a_folder_in_use_restores_to_what_was_in_it() {
     let place = TempDir::new().unwrap();
     let (backup, restored) = (place.path().join("a/backup"), place.path().join("b/restored"));
     let manifest = take(folder.path(), &backup).unwrap();
-    assert_eq!((manifest.objects, manifest.beside.len()), (20, 1));
+    assert_eq!((manifest.objects, manifest.extra_files.len()), (20, 1));
     put(&store, "k00", &value(99, INLINE_LIMIT * 2)).await;
     store.delete("k03", Precondition::None).await.unwrap();
     put(&store, "later", &value(1, 10)).await;
     assert_eq!(bring_back(&backup, &restored).unwrap(), manifest);
     holds_all(&restored).await;
     assert_eq!(fs::read_to_string(restored.join("token")).unwrap(), "secret");
-    let found = inspect(&restored, |what, wrong| panic!("{what}: {wrong}")).unwrap();
+    let found = check_integrity(&restored, |what, wrong| panic!("{what}: {wrong}")).unwrap();
     assert_eq!((found.objects, found.bytes), (manifest.objects, manifest.bytes));
     // The folder that was restored is one like any other, which gives its space back.
     let index = rusqlite::Connection::open(restored.join("index.sqlite")).unwrap();
@@ -157,9 +157,9 @@ async fn a_start_during_a_backup_neither_removes_a_held_file_nor_writes_over_it(
 async fn nothing_is_replaced_by_a_backup_or_by_what_is_restored() {
     let (folder, _store) = filled().await;
     let place = TempDir::new().unwrap();
-    assert!(matches!(take(folder.path(), place.path()), Err(BackupError::Taken { .. })));
+    assert!(matches!(take(folder.path(), place.path()), Err(BackupError::TargetExists { .. })));
     let inside = folder.path().join("backups/today");
-    assert!(matches!(take(folder.path(), &inside), Err(BackupError::Inside { .. })));
+    assert!(matches!(take(folder.path(), &inside), Err(BackupError::TargetInside { .. })));
     assert!(!folder.path().join("backups").exists());
     assert!(matches!(take(&place.path().join("none"), &place.path().join("x")), Err(BackupError::Folder(_))));
     let backup = place.path().join("backup");
@@ -259,7 +259,7 @@ async fn a_backup_of_an_unknown_format_is_refused_with_the_version_that_took_it(
     }
     fs::remove_file(backup.join("backup.json")).unwrap();
     let refused = bring_back(&backup, &place.path().join("restored")).unwrap_err();
-    assert!(matches!(refused, BackupError::BrokenOff { .. }), "{refused}");
+    assert!(matches!(refused, BackupError::Incomplete { .. }), "{refused}");
     assert!(matches!(stores::open(&backup, Arc::new(SystemClock)).unwrap_err(), OpenError::Incomplete { .. }));
     assert!(!place.path().join("restored").exists());
 }

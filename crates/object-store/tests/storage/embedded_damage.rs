@@ -4,7 +4,7 @@ use std::{fs, path::Path, sync::Arc};
 
 use larder_object_store::{
     BodyError, ByteRange, Error, GetOptions, ObjectStore, Precondition,
-    embedded::{EmbeddedStore, INLINE_LIMIT, OpenError, inspect},
+    embedded::{EmbeddedStore, INLINE_LIMIT, OpenError, check_integrity},
 };
 use larder_runtime::clock::SystemClock;
 use tempfile::TempDir;
@@ -104,7 +104,7 @@ type Damage = fn(&Path);
 fn inspected(folder: &TempDir, store: EmbeddedStore) -> (Vec<String>, bool) {
     drop(store);
     let mut told = Vec::new();
-    let found = inspect(folder.path(), |what, _| told.push(what.to_owned())).unwrap();
+    let found = check_integrity(folder.path(), |what, _| told.push(what.to_owned())).unwrap();
     told.dedup();
     (told, found.is_sound())
 }
@@ -141,7 +141,7 @@ async fn an_inspection_tells_of_a_damaged_index() {
     index[middle..middle + 4096].fill(0xAA);
     fs::write(&path, index).unwrap();
     let mut told = Vec::new();
-    let found = inspect(folder.path(), |what, _| told.push(what.to_owned())).unwrap();
+    let found = check_integrity(folder.path(), |what, _| told.push(what.to_owned())).unwrap();
     assert!(found.is_index_damaged && told.contains(&"index.sqlite".to_owned()), "{told:?}");
     assert!(found.objects > 0, "the rest is read all the same");
 }
@@ -149,9 +149,9 @@ async fn an_inspection_tells_of_a_damaged_index() {
 #[tokio::test]
 async fn an_inspection_takes_nothing_from_whom_it_belongs_to_and_makes_nothing() {
     let (folder, store) = damaged(|_| ()).await;
-    assert!(matches!(inspect(folder.path(), |_, _| ()), Err(OpenError::Locked { .. })));
+    assert!(matches!(check_integrity(folder.path(), |_, _| ()), Err(OpenError::Locked { .. })));
     assert!(read(&store, "small").await.is_ok());
     let nowhere = folder.path().join("nowhere");
-    inspect(&nowhere, |_, _| ()).unwrap_err();
+    check_integrity(&nowhere, |_, _| ()).unwrap_err();
     assert!(!nowhere.exists());
 }

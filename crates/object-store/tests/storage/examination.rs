@@ -7,10 +7,10 @@ use larder_object_store::{
     Attributes, ByteStream, Error, GetOptions, ListOptions, ListPage, Object, ObjectMeta, ObjectStore, Precondition,
     PutOptions, PutOutcome, Result,
     diagnostics::{Examiner, Finding, Outcome, PROBES, Verdict},
-    in_memory::MemoryStore,
+    in_memory::InMemoryStore,
 };
 use larder_runtime::clock::{ManualClock, SeededRandom, SystemClock, Timestamp};
-use larder_test_kit::no_conditional_writes::Unconditional;
+use larder_test_kit::no_conditional_writes::NoConditionalWrites;
 
 /// Way in which an object store lies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,7 +41,7 @@ enum Lie {
 
 #[derive(Debug)]
 struct Liar {
-    inner: MemoryStore,
+    inner: InMemoryStore,
     lie: Lie,
 }
 
@@ -137,12 +137,12 @@ async fn examine(objects: &dyn ObjectStore) -> (bool, Vec<Finding>) {
 }
 
 fn liar(lie: Lie) -> Liar {
-    Liar { inner: MemoryStore::new(Arc::new(SystemClock)), lie }
+    Liar { inner: InMemoryStore::new(Arc::new(SystemClock)), lie }
 }
 
 #[tokio::test]
 async fn nothing_is_said_of_the_reference_and_nothing_left_behind() {
-    let memory = MemoryStore::new(Arc::new(SystemClock));
+    let memory = InMemoryStore::new(Arc::new(SystemClock));
     let (relied_on, findings) = examine(&memory).await;
     assert!(relied_on);
     assert!(findings.iter().all(|finding| finding.outcome.verdict == Verdict::Ok), "{findings:#?}");
@@ -173,9 +173,9 @@ async fn an_object_store_that_lies_is_found_out() {
 
 #[tokio::test]
 async fn conditions_that_do_not_hold_are_not_relied_on() {
-    let memory = Arc::new(MemoryStore::new(Arc::new(SystemClock)));
+    let memory = Arc::new(InMemoryStore::new(Arc::new(SystemClock)));
     let liars = [Lie::IgnoresConditions, Lie::LooksFirst].map(liar);
-    let stores: [&dyn ObjectStore; 3] = [&Unconditional::new(memory), &liars[0], &liars[1]];
+    let stores: [&dyn ObjectStore; 3] = [&NoConditionalWrites::new(memory), &liars[0], &liars[1]];
     for store in stores {
         let (relied_on, findings) = examine(store).await;
         assert!(!relied_on, "{store:?}");
@@ -188,7 +188,7 @@ async fn conditions_that_do_not_hold_are_not_relied_on() {
 
 #[tokio::test]
 async fn a_check_without_an_end_is_reported_as_timed_out() {
-    let memory = MemoryStore::new(Arc::new(SystemClock));
+    let memory = InMemoryStore::new(Arc::new(SystemClock));
     let clock = ManualClock::new(Timestamp::from_millis(0));
     let random = SeededRandom::new(1);
     let mut examiner = Examiner::new(&memory, &clock, &random);

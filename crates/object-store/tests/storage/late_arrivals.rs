@@ -1,4 +1,4 @@
-//! A sole writer over an object store that applies unanswered writes late: they undo no acknowledged one.
+//! A single writer over an object store that applies unanswered writes late: they undo no acknowledged one.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -11,8 +11,8 @@ use bytes::Bytes;
 use larder_object_store::{
     ByteStream, Error, GetOptions, ListOptions, ListPage, Object, ObjectMeta, ObjectStore, Precondition, PutOptions,
     PutOutcome, Result,
-    in_memory::MemoryStore,
-    single_writer::{DOUBT, SoleWriter},
+    in_memory::InMemoryStore,
+    single_writer::{IN_DOUBT_WINDOW, SingleWriterStore},
 };
 use larder_runtime::clock::{Clock, ManualClock, Random, SeededRandom, Timestamp};
 
@@ -39,7 +39,7 @@ enum Sent {
 /// An object store without conditions that leaves writes unanswered: they take effect at once, late, or never.
 #[derive(Debug)]
 struct Late {
-    memory: MemoryStore,
+    memory: InMemoryStore,
     clock: Arc<ManualClock>,
     dice: SeededRandom,
     due: Mutex<Vec<(Duration, Sent)>>,
@@ -80,7 +80,7 @@ impl Late {
             0 => drop(self.take_effect(sent).await?),
             1 => {}
             _ => {
-                // The longest that the contract of a sole writer allows for.
+                // The longest that the contract of a single writer allows for.
                 let delay = Duration::from_millis(self.below(60_000) as u64);
                 self.due.lock().unwrap().push((self.clock.monotonic() + delay, sent));
             }
@@ -132,7 +132,7 @@ type Possible = HashSet<Option<Bytes>>;
 
 struct Story {
     late: Arc<Late>,
-    store: SoleWriter<Late>,
+    store: SingleWriterStore<Late>,
     possible: HashMap<&'static str, Possible>,
     answered: usize,
     barred: usize,
@@ -141,11 +141,11 @@ struct Story {
 impl Story {
     fn new(seed: u64) -> Self {
         let clock = Arc::new(ManualClock::new(Timestamp::from_millis(0)));
-        let memory = MemoryStore::new(clock.clone());
+        let memory = InMemoryStore::new(clock.clone());
         let late = Late { memory, clock: clock.clone(), dice: SeededRandom::new(seed), due: Mutex::default() };
         let late = Arc::new(late);
         let possible = KEYS.iter().map(|key| (*key, Possible::from([None]))).collect();
-        Self { store: SoleWriter::new(late.clone(), clock), late, possible, answered: 0, barred: 0 }
+        Self { store: SingleWriterStore::new(late.clone(), clock), late, possible, answered: 0, barred: 0 }
     }
 
     async fn found(&self, key: &str) -> Option<Bytes> {
@@ -220,7 +220,7 @@ async fn what_was_answered_is_not_undone_by_what_arrives_late() {
                 story.late.clock.advance(pause);
             }
         }
-        story.late.clock.advance(DOUBT);
+        story.late.clock.advance(IN_DOUBT_WINDOW);
         for key in KEYS {
             assert!(story.possible[key].contains(&story.found(key).await), "seed {seed}: {key} was undone at last");
         }

@@ -18,7 +18,7 @@ mod examination;
 mod late_arrivals;
 mod power_loss;
 mod random_operations;
-mod sole_writer;
+mod single_writer;
 mod stores;
 mod values;
 
@@ -88,6 +88,6 @@ macro_rules! hold_to_the_contract {
 hold_to_the_contract!(memory);
 hold_to_the_contract!(embedded);
 hold_to_the_contract!(kept_in_memory);
-hold_to_the_contract!(conditions_by_a_sole_writer);
+hold_to_the_contract!(conditions_by_a_single_writer);
 #[cfg(feature = "s3")]
 hold_to_the_contract!(s3);

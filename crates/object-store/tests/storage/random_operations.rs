@@ -8,7 +8,7 @@ use std::{
 
 use larder_object_store::{
     Attributes, BodyError, ByteRange, ByteStream, ETag, GetOptions, ListOptions, ObjectStore, Precondition, PutOptions,
-    embedded::INLINE_LIMIT, in_memory::MemoryStore,
+    embedded::INLINE_LIMIT, in_memory::InMemoryStore,
 };
 use larder_runtime::clock::{ManualClock, Random, SeededRandom, Timestamp};
 use tempfile::TempDir;
@@ -148,7 +148,7 @@ impl Step {
 async fn run_alike(seed: u64) {
     let (dice, folder) = (Dice(SeededRandom::new(seed)), TempDir::new().unwrap());
     let clock = Arc::new(ManualClock::new(Timestamp::from_millis(1_700_000_000_000)));
-    let reference = MemoryStore::new(clock.clone());
+    let reference = InMemoryStore::new(clock.clone());
     let mut engine = stores::open(folder.path(), clock.clone()).unwrap();
     let mut etags = Vec::new();
     for number in 0..OPERATIONS {

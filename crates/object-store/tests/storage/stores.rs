@@ -5,12 +5,12 @@ use std::{path::Path, sync::Arc};
 use larder_object_store::{
     ObjectStore,
     embedded::{EmbeddedOptions, EmbeddedStore, OpenError},
-    in_memory::MemoryStore,
-    read_cache::{CachedOptions, CachedStore},
-    single_writer::SoleWriter,
+    in_memory::InMemoryStore,
+    read_cache::{ReadCache, ReadCacheOptions},
+    single_writer::SingleWriterStore,
 };
 use larder_runtime::clock::{Clock, SystemClock};
-use larder_test_kit::no_conditional_writes::Unconditional;
+use larder_test_kit::no_conditional_writes::NoConditionalWrites;
 use tempfile::TempDir;
 
 /// A store, and whatever must live as long as it does.
@@ -28,19 +28,19 @@ impl TestStore {
 
 /// Returns the reference.
 pub fn memory() -> TestStore {
-    TestStore { objects: Arc::new(MemoryStore::new(Arc::new(SystemClock))), _folder: None }
+    TestStore { objects: Arc::new(InMemoryStore::new(Arc::new(SystemClock))), _folder: None }
 }
 
 /// Conditions over an object store that has none.
-pub fn conditions_by_a_sole_writer() -> TestStore {
-    let unconditional = Arc::new(Unconditional::new(memory().objects()));
-    TestStore { objects: Arc::new(SoleWriter::new(unconditional, Arc::new(SystemClock))), _folder: None }
+pub fn conditions_by_a_single_writer() -> TestStore {
+    let unconditional = Arc::new(NoConditionalWrites::new(memory().objects()));
+    TestStore { objects: Arc::new(SingleWriterStore::new(unconditional, Arc::new(SystemClock))), _folder: None }
 }
 
 /// Returns the reference, its small objects kept in memory.
 pub fn kept_in_memory() -> TestStore {
-    let options = CachedOptions { capacity_bytes: 8 << 20, covers: |_| true };
-    TestStore { objects: Arc::new(CachedStore::new(memory().objects(), Arc::new(SystemClock), options)), _folder: None }
+    let options = ReadCacheOptions { capacity_bytes: 8 << 20, covers: |_| true };
+    TestStore { objects: Arc::new(ReadCache::new(memory().objects(), Arc::new(SystemClock), options)), _folder: None }
 }
 
 /// Returns the engine in a folder.

@@ -5,22 +5,22 @@ use std::{fs, io, path::Path};
 use larder_runtime::clock::Clock;
 
 use crate::embedded::{
-    blob_deletion::Hold,
+    blob_deletion::BackupHold,
     folder::{Paths, create_folders_durably},
-    folder_status::{FolderStanding, note_backup},
-    index::save,
+    folder_status::{FolderStatus, record_backup},
+    index::snapshot_into,
     io_error::OpenError,
-    permissions::new_file,
+    permissions::create_new,
 };
 
 use super::{
     error::BackupError,
     manifest::Manifest,
-    staging::{Parcel, hash_of, sync_file},
+    staging::{StagedBackup, hash_of, sync_file},
 };
 
 /// Takes a backup of the data folder `folder` in the new folder `target`: all objects as of one instant, and the files
-/// named `beside`, if they exist. Then verifies all of it; calls `tell` with the key and the damage of each damaged
+/// named `extra_files`, if they exist. Then verifies all of it; calls `report` with the key and the damage of each damaged
 /// object. Blocks for as long as the disks take; a process that serves from the folder goes on.
 ///
 /// # Errors
@@ -29,48 +29,48 @@ use super::{
 pub fn back_up(
     folder: &Path,
     target: &Path,
-    beside: &[&str],
+    extra_files: &[&str],
     clock: &dyn Clock,
-    tell: impl FnMut(&str, &str),
+    report: impl FnMut(&str, &str),
 ) -> Result<Manifest, BackupError> {
-    FolderStanding::require_current(folder)?;
+    FolderStatus::require_current(folder)?;
     let paths = Paths::new(folder);
-    let parcel = begin(folder, target)?;
-    let hold = paths.hold();
-    let hold = Hold::take(&hold).map_err(|error| OpenError::of_file(&hold, error))?;
-    let mut manifest = Manifest::begun_at(clock.now());
-    let index = parcel.paths().index();
-    new_file(&index).map_err(|error| BackupError::of_file(&index, error))?;
-    save(&paths.index(), &index).map_err(|error| BackupError::of_index(&paths.index(), &index, error))?;
+    let staged = stage(folder, target)?;
+    let hold = paths.backup_lock();
+    let hold = BackupHold::acquire(&hold).map_err(|error| OpenError::from_io(&hold, error))?;
+    let mut manifest = Manifest::new(clock.now());
+    let index = staged.paths().index();
+    create_new(&index).map_err(|error| BackupError::from_io(&index, error))?;
+    snapshot_into(&paths.index(), &index).map_err(|error| BackupError::from_sqlite(&paths.index(), &index, error))?;
     sync_file(&index)?;
-    parcel.add_files(&paths)?;
+    staged.copy_blobs(&paths)?;
     drop(hold);
-    for name in beside {
-        if let Some(hash) = parcel.add(&paths, name)? {
-            manifest.beside.insert((*name).to_owned(), hash);
+    for name in extra_files {
+        if let Some(hash) = staged.copy_file(&paths, name)? {
+            manifest.extra_files.insert((*name).to_owned(), hash);
         }
     }
-    let found = parcel.read(tell)?;
+    let found = staged.verify(report)?;
     if !found.is_sound() {
         return Err(BackupError::DamagedFolder { count: found.damaged + u64::from(found.is_index_damaged) });
     }
     manifest.objects = found.objects;
     manifest.bytes = found.bytes;
     manifest.index = hash_of(&index)?;
-    parcel.settle()?;
-    manifest.write(parcel.paths())?;
-    parcel.seal();
-    if let Err(error) = note_backup(&paths, manifest.taken_at) {
+    staged.sync()?;
+    manifest.write(staged.paths())?;
+    staged.commit();
+    if let Err(error) = record_backup(&paths, manifest.taken_at) {
         // The backup is complete all the same; only the metric of its age is missing.
         tracing::warn!(%error, "the backup could not be noted in the data folder");
     }
     Ok(manifest)
 }
 
-fn begin(folder: &Path, target: &Path) -> Result<Parcel, BackupError> {
-    let failed = |error| BackupError::of_file(target, error);
+fn stage(folder: &Path, target: &Path) -> Result<StagedBackup, BackupError> {
+    let failed = |error| BackupError::from_io(target, error);
     match fs::symlink_metadata(target) {
-        Ok(_) => return Err(BackupError::Taken { path: target.to_owned() }),
+        Ok(_) => return Err(BackupError::TargetExists { path: target.to_owned() }),
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}
         Err(error) => return Err(failed(error)),
     }
@@ -78,8 +78,8 @@ fn begin(folder: &Path, target: &Path) -> Result<Parcel, BackupError> {
     let target = std::path::absolute(target).map_err(failed)?;
     let there = target.ancestors().find_map(|path| path.canonicalize().ok());
     if there.is_some_and(|there| there.starts_with(&folder)) {
-        return Err(BackupError::Inside { path: target });
+        return Err(BackupError::TargetInside { path: target });
     }
     create_folders_durably(&target).map_err(failed)?;
-    Parcel::begin(&target, Vec::new(), true)
+    StagedBackup::create(&target, Vec::new(), true)
 }

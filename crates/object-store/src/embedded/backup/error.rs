@@ -18,13 +18,13 @@ pub enum BackupError {
     Folder(#[from] OpenError),
     /// The path of the backup is in use.
     #[error("{} is there already, and a backup replaces nothing: name a folder that is not there", path.display())]
-    Taken {
+    TargetExists {
         /// The path.
         path: PathBuf,
     },
     /// The backup would be inside its own source.
     #[error("{} is in the data folder: name a place outside of it, on another disk if there is one", path.display())]
-    Inside {
+    TargetInside {
         /// The path of the backup.
         path: PathBuf,
     },
@@ -44,7 +44,7 @@ pub enum BackupError {
     },
     /// The backup is incomplete.
     #[error("the backup {} was broken off before it was whole: remove it, and restore another one", path.display())]
-    BrokenOff {
+    Incomplete {
         /// The backup.
         path: PathBuf,
     },
@@ -90,7 +90,7 @@ pub enum BackupError {
 
 impl BackupError {
     /// Maps `error` at `path`.
-    pub fn of_file(path: &Path, error: io::Error) -> Self {
+    pub fn from_io(path: &Path, error: io::Error) -> Self {
         let path = path.to_owned();
         if is_full(&error) {
             Self::Full { path, source: error.into() }
@@ -100,11 +100,11 @@ impl BackupError {
     }
 
     /// Maps `error`, which occurred when the index at `index` was written to `target`.
-    pub fn of_index(index: &Path, target: &Path, error: rusqlite::Error) -> Self {
+    pub fn from_sqlite(index: &Path, target: &Path, error: rusqlite::Error) -> Self {
         if is_index_full(&error) {
             Self::Full { path: target.to_owned(), source: error.into() }
         } else {
-            Self::Folder(OpenError::of_index(index, error))
+            Self::Folder(OpenError::from_sqlite(index, error))
         }
     }
 }

@@ -34,7 +34,7 @@ pub struct Manifest {
     pub index: String,
     /// The hashes of the other files, by name.
     #[serde(rename = "otherFileHashes")]
-    pub beside: BTreeMap<String, String>,
+    pub extra_files: BTreeMap<String, String>,
 }
 
 /// The part of a manifest that can be read in any format.
@@ -48,7 +48,7 @@ struct Head {
 
 impl Manifest {
     /// Returns the manifest of a backup that this program begins at `taken_at`, still empty.
-    pub fn begun_at(taken_at: Timestamp) -> Self {
+    pub fn new(taken_at: Timestamp) -> Self {
         Self {
             format: BACKUP_FORMAT,
             folder_format: FORMAT_VERSION.to_owned(),
@@ -57,14 +57,14 @@ impl Manifest {
             objects: 0,
             bytes: 0,
             index: String::new(),
-            beside: BTreeMap::new(),
+            extra_files: BTreeMap::new(),
         }
     }
 
     /// Writes the manifest, which completes the backup.
     pub fn write(&self, backup: &Paths) -> Result<(), BackupError> {
         let path = backup.manifest();
-        let failed = |error| BackupError::of_file(&path, error);
+        let failed = |error| BackupError::from_io(&path, error);
         let mut text = serde_json::to_vec_pretty(self).map_err(|error| failed(error.into()))?;
         text.push(b'\n');
         replace_durably(&path, &text).map_err(failed)
@@ -77,10 +77,10 @@ impl Manifest {
             Ok(text) => text,
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 let path = path.to_owned();
-                let is_begun = !backup.format().exists() && backup.files().exists();
-                return Err(if is_begun { BackupError::BrokenOff { path } } else { BackupError::NoBackup { path } });
+                let is_begun = !backup.format().exists() && backup.blobs().exists();
+                return Err(if is_begun { BackupError::Incomplete { path } } else { BackupError::NoBackup { path } });
             }
-            Err(error) => return Err(BackupError::of_file(&backup.manifest(), error)),
+            Err(error) => return Err(BackupError::from_io(&backup.manifest(), error)),
         };
         let damaged = |error| BackupError::DamagedBackup { what: format!("{}: {error}", backup.manifest().display()) };
         let Head { format, folder_format, taken_by } = serde_json::from_slice(&text).map_err(damaged)?;
@@ -99,8 +99,8 @@ pub fn dated_name(at: Timestamp) -> String {
 
 /// Removes the backups in `folder` that are older than the newest `keep` complete ones, incomplete ones included. Files
 /// with other names stay. Returns the number of removed backups.
-pub fn remove_old(folder: &Path, keep: NonZero<usize>) -> Result<usize, BackupError> {
-    let failed = |error| BackupError::of_file(folder, error);
+pub fn prune(folder: &Path, keep: NonZero<usize>) -> Result<usize, BackupError> {
+    let failed = |error| BackupError::from_io(folder, error);
     let entries = fs::read_dir(folder).map_err(failed)?;
     let names = entries.map(|entry| Ok(entry?.file_name().into_string().ok())).collect::<io::Result<Vec<_>>>();
     let mut names: Vec<String> = names.map_err(failed)?.into_iter().flatten().filter(|name| is_dated(name)).collect();
@@ -109,7 +109,7 @@ pub fn remove_old(folder: &Path, keep: NonZero<usize>) -> Result<usize, BackupEr
     let Some(oldest) = names.iter().rev().filter(is_complete).nth(keep.get() - 1) else { return Ok(0) };
     let old: Vec<_> = names.iter().take_while(|name| *name < oldest).map(|name| folder.join(name)).collect();
     for path in &old {
-        fs::remove_dir_all(path).map_err(|error| BackupError::of_file(path, error))?;
+        fs::remove_dir_all(path).map_err(|error| BackupError::from_io(path, error))?;
     }
     Ok(old.len())
 }
@@ -142,10 +142,10 @@ mod tests {
         }
         let keep = |number| NonZero::new(number).expect("not zero");
         let left = || (0..6).filter(|number| work.path().join(day(*number)).exists()).collect::<Vec<_>>();
-        assert_eq!(remove_old(work.path(), keep(4)).expect("it is read"), 0, "there are three");
-        assert_eq!(remove_old(work.path(), keep(2)).expect("it is read"), 2);
+        assert_eq!(prune(work.path(), keep(4)).expect("it is read"), 0, "there are three");
+        assert_eq!(prune(work.path(), keep(2)).expect("it is read"), 2);
         assert_eq!(left(), [2, 3, 4, 5]);
-        assert_eq!(remove_old(work.path(), keep(2)).expect("it is read"), 0);
+        assert_eq!(prune(work.path(), keep(2)).expect("it is read"), 0);
         assert!(work.path().join("by-hand").exists() && work.path().join("2026-01-01").exists());
         assert_eq!(fs::read_dir(work.path()).expect("a folder").count(), 8);
     }

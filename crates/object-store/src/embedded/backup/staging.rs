@@ -11,7 +11,7 @@ use sha2::{Digest as _, Sha256};
 use crate::embedded::{
     folder::{Paths, sync_folder},
     index::connect_reader,
-    integrity_check::{Inspection, read_all},
+    integrity_check::{IntegrityReport, check_objects},
     io_error::OpenError,
     permissions::{self, create_inner_folder},
     rows,
@@ -20,31 +20,31 @@ use crate::embedded::{
 use super::error::BackupError;
 
 /// Number of files read from the index at a time.
-const PAGE: usize = 1000;
+const BLOBS_PER_PAGE: usize = 1000;
 
 /// Bytes hashed at a time.
 const BLOCK_BYTES: usize = 256 * 1024;
 
 /// A staged copy.
 #[derive(Debug)]
-pub struct Parcel {
+pub struct StagedBackup {
     paths: Paths,
     /// Paths that were there before, and stay.
     kept: Vec<PathBuf>,
-    is_folder_ours: bool,
-    is_sealed: bool,
+    created_folder: bool,
+    is_committed: bool,
 }
 
-impl Parcel {
+impl StagedBackup {
     /// Starts a copy in an existing folder, which is empty except for `kept`; an abandoned copy removes the folder,
-    /// too, if it `is_folder_ours`.
-    pub fn begin(folder: &Path, kept: Vec<PathBuf>, is_folder_ours: bool) -> Result<Self, BackupError> {
+    /// too, if it `created_folder`.
+    pub fn create(folder: &Path, kept: Vec<PathBuf>, created_folder: bool) -> Result<Self, BackupError> {
         let paths = Paths::new(folder);
-        let parcel = Self { paths, kept, is_folder_ours, is_sealed: false };
+        let staged = Self { paths, kept, created_folder, is_committed: false };
         // Created first: found without the last file, it shows that the copy is incomplete.
-        create_inner_folder(&parcel.paths.files())
-            .map_err(|error| BackupError::of_file(&parcel.paths.files(), error))?;
-        Ok(parcel)
+        create_inner_folder(&staged.paths.blobs())
+            .map_err(|error| BackupError::from_io(&staged.paths.blobs(), error))?;
+        Ok(staged)
     }
 
     /// Returns the paths in the copy.
@@ -53,8 +53,8 @@ impl Parcel {
     }
 
     /// Copies the file `name`, and returns its hash; `None` if there is no such file. The copy is durable once the
-    /// parcel is.
-    pub fn add(&self, from: &Paths, name: &str) -> Result<Option<String>, BackupError> {
+    /// staged is.
+    pub fn copy_file(&self, from: &Paths, name: &str) -> Result<Option<String>, BackupError> {
         let (source, target) = (from.root().join(name), self.paths.root().join(name));
         if !copy(&source, &target)? {
             return Ok(None);
@@ -63,42 +63,42 @@ impl Parcel {
     }
 
     /// Copies every file that the index in this copy names. A missing one is found when everything is read.
-    pub fn add_files(&self, from: &Paths) -> Result<(), BackupError> {
+    pub fn copy_blobs(&self, from: &Paths) -> Result<(), BackupError> {
         let index = self.paths.index();
-        let failed = |error| BackupError::Folder(OpenError::of_index(&index, error));
+        let failed = |error| BackupError::Folder(OpenError::from_sqlite(&index, error));
         let connection = connect_reader(&index).map_err(failed)?;
-        let (mut last, mut around) = (i64::MIN, None);
+        let (mut last, mut open_folder) = (i64::MIN, None);
         loop {
-            let page = rows::files_behind(&connection, last, PAGE).map_err(failed)?;
+            let page = rows::blobs_after(&connection, last, BLOBS_PER_PAGE).map_err(failed)?;
             let Some(end) = page.last() else { break };
             last = *end;
             for number in page {
-                let folder = self.paths.files_around(number);
-                if around.as_ref() != Some(&folder) {
-                    around.take().map_or(Ok(()), |full: PathBuf| sync(&full))?;
-                    create_inner_folder(&folder).map_err(|error| BackupError::of_file(&folder, error))?;
-                    around = Some(folder);
+                let folder = self.paths.blob_folder(number);
+                if open_folder.as_ref() != Some(&folder) {
+                    open_folder.take().map_or(Ok(()), |full: PathBuf| sync_names(&full))?;
+                    create_inner_folder(&folder).map_err(|error| BackupError::from_io(&folder, error))?;
+                    open_folder = Some(folder);
                 }
-                copy(&from.file(number), &self.paths.file(number))?;
+                copy(&from.blob(number), &self.paths.blob(number))?;
             }
         }
-        around.map_or(Ok(()), |full| sync(&full))?;
-        sync(&self.paths.files())
+        open_folder.map_or(Ok(()), |full| sync_names(&full))?;
+        sync_names(&self.paths.blobs())
     }
 
-    /// Reads every object and verifies it, like [`inspect`](crate::embedded::inspect).
-    pub fn read(&self, tell: impl FnMut(&str, &str)) -> Result<Inspection, BackupError> {
-        Ok(read_all(&self.paths, tell)?)
+    /// Reads every object and verifies it, like [`check_integrity`](crate::embedded::check_integrity).
+    pub fn verify(&self, report: impl FnMut(&str, &str)) -> Result<IntegrityReport, BackupError> {
+        Ok(check_objects(&self.paths, report)?)
     }
 
     /// Syncs the names of all files, so that one more file can seal the copy.
-    pub fn settle(&self) -> Result<(), BackupError> {
-        sync(self.paths.root())
+    pub fn sync(&self) -> Result<(), BackupError> {
+        sync_names(self.paths.root())
     }
 
     /// Keeps the copy.
-    pub fn seal(mut self) {
-        self.is_sealed = true;
+    pub fn commit(mut self) {
+        self.is_committed = true;
     }
 
     fn remove(&self) -> io::Result<()> {
@@ -109,13 +109,13 @@ impl Parcel {
             }
             if path.symlink_metadata()?.is_dir() { fs::remove_dir_all(path)? } else { fs::remove_file(path)? }
         }
-        if self.is_folder_ours { fs::remove_dir(self.paths.root()) } else { Ok(()) }
+        if self.created_folder { fs::remove_dir(self.paths.root()) } else { Ok(()) }
     }
 }
 
-impl Drop for Parcel {
+impl Drop for StagedBackup {
     fn drop(&mut self) {
-        if !self.is_sealed
+        if !self.is_committed
             && let Err(error) = self.remove()
         {
             tracing::warn!(folder = %self.paths.root().display(), %error, "what was written could not be removed again");
@@ -125,7 +125,7 @@ impl Drop for Parcel {
 
 /// Returns the hash of a file, in hexadecimal digits.
 pub fn hash_of(path: &Path) -> Result<String, BackupError> {
-    let failed = |error| BackupError::of_file(path, error);
+    let failed = |error| BackupError::from_io(path, error);
     let mut file = File::open(path).map_err(failed)?;
     let (mut hash, mut block) = (Sha256::new(), vec![0; BLOCK_BYTES]);
     loop {
@@ -142,15 +142,15 @@ fn copy(from: &Path, to: &Path) -> Result<bool, BackupError> {
     match permissions::copy(from, to).and_then(|copied| copied.sync_all()) {
         Ok(()) => Ok(true),
         Err(error) if error.kind() == io::ErrorKind::NotFound && !from.exists() => Ok(false),
-        Err(error) => Err(BackupError::of_file(to, error)),
+        Err(error) => Err(BackupError::from_io(to, error)),
     }
 }
 
 /// Syncs the bytes of a file.
 pub fn sync_file(path: &Path) -> Result<(), BackupError> {
-    File::open(path).and_then(|file| file.sync_all()).map_err(|error| BackupError::of_file(path, error))
+    File::open(path).and_then(|file| file.sync_all()).map_err(|error| BackupError::from_io(path, error))
 }
 
-fn sync(folder: &Path) -> Result<(), BackupError> {
-    sync_folder(folder).map_err(|error| BackupError::of_file(folder, error))
+fn sync_names(folder: &Path) -> Result<(), BackupError> {
+    sync_folder(folder).map_err(|error| BackupError::from_io(folder, error))
 }

@@ -19,7 +19,7 @@ use super::{
     connection::Connection,
     head::Head,
 };
-use crate::{BodyError, body::AnnouncedLength};
+use crate::{BodyError, body::ContentLengthCheck};
 
 /// Maximum number of interim responses to one request.
 const MAX_INTERIM_RESPONSES: usize = 8;
@@ -33,7 +33,7 @@ pub struct Exchange<'a> {
     /// The unsent rest of the current chunk of the body.
     piece: Bytes,
     body: &'a mut RequestBody,
-    announced: AnnouncedLength,
+    announced: ContentLengthCheck,
     /// The last chunk, held back until the body ends: with it the request is complete, and will be executed.
     held: Option<Bytes>,
     has_body_ended: bool,
@@ -76,7 +76,7 @@ impl<'a> Exchange<'a> {
             RequestBody::Stream { stream, .. } => (Bytes::new(), stream.length()),
         };
         connection.deadline.reset(timeouts.stall);
-        let announced = AnnouncedLength::new(announced);
+        let announced = ContentLengthCheck::new(announced);
         Self {
             connection,
             timeouts,
@@ -191,7 +191,7 @@ impl<'a> Exchange<'a> {
         while !self.has_body_ended {
             let next = ready!(stream.poll_next_unpin(context)).transpose();
             match next.and_then(|piece| check_length(&mut self.announced, piece)) {
-                Ok(Some(piece)) if self.announced.is_reached() => self.held = Some(piece),
+                Ok(Some(piece)) if self.announced.is_complete() => self.held = Some(piece),
                 Ok(Some(piece)) => return Poll::Ready(Some(Ok(piece))),
                 Ok(None) => self.has_body_ended = true,
                 Err(error) => return Poll::Ready(Some(Err(Http1Error::Body(error)))),
@@ -229,7 +229,7 @@ impl<'a> Exchange<'a> {
 }
 
 /// Returns a chunk of a body, or its end, if it is allowed here.
-fn check_length(announced: &mut AnnouncedLength, piece: Option<Bytes>) -> Result<Option<Bytes>, BodyError> {
+fn check_length(announced: &mut ContentLengthCheck, piece: Option<Bytes>) -> Result<Option<Bytes>, BodyError> {
     match &piece {
         Some(piece) => announced.add(piece.len())?,
         None => announced.finish()?,

@@ -1,4 +1,4 @@
-//! Conditions by a sole writer: what becomes of lost answers, of streams, and of what may still arrive.
+//! Conditions by a single writer: what becomes of lost answers, of streams, and of what may still arrive.
 
 use std::{sync::Arc, time::Duration};
 
@@ -8,14 +8,14 @@ use larder_object_store::{
     BodyError, ByteStream, ETag, Error, ObjectStore, Operation,
     Precondition::{IfAbsent, IfMatch, None as Unconditionally},
     PutOptions, PutOutcome, Result,
-    in_memory::MemoryStore,
-    metrics_layer::Measured,
-    single_writer::{DOUBT, MAX_REPEATED_BYTES, PATIENCE, SoleWriter},
+    in_memory::InMemoryStore,
+    metrics_layer::MetricsLayer,
+    single_writer::{IN_DOUBT_WINDOW, MAX_RETRY_BYTES, RESOLUTION_TIMEOUT, SingleWriterStore},
 };
 use larder_runtime::clock::{ManualClock, Timestamp};
 use larder_test_kit::{
-    fault_injection::{Call, Fault, Faulty, Refusal},
-    no_conditional_writes::Unconditional,
+    fault_injection::{Call, Fault, FaultInjector, Refusal},
+    no_conditional_writes::NoConditionalWrites,
 };
 use tokio::sync::mpsc;
 
@@ -26,27 +26,27 @@ const YIELDS: usize = 200;
 
 struct World {
     clock: Arc<ManualClock>,
-    memory: Arc<MemoryStore>,
-    faulty: Arc<Faulty<MemoryStore>>,
-    measured: Arc<Measured<Faulty<MemoryStore>>>,
-    store: Arc<SoleWriter<Unconditional<Measured<Faulty<MemoryStore>>>>>,
+    memory: Arc<InMemoryStore>,
+    faulty: Arc<FaultInjector<InMemoryStore>>,
+    measured: Arc<MetricsLayer<FaultInjector<InMemoryStore>>>,
+    store: Arc<SingleWriterStore<NoConditionalWrites<MetricsLayer<FaultInjector<InMemoryStore>>>>>,
 }
 
 fn world() -> World {
     let clock = Arc::new(ManualClock::new(Timestamp::from_millis(0)));
-    let memory = Arc::new(MemoryStore::new(clock.clone()));
-    let faulty = Arc::new(Faulty::new(memory.clone(), clock.clone()));
-    let measured = Arc::new(Measured::new(faulty.clone()));
-    let unconditional = Arc::new(Unconditional::new(measured.clone()));
-    let store = Arc::new(SoleWriter::new(unconditional, clock.clone()));
+    let memory = Arc::new(InMemoryStore::new(clock.clone()));
+    let faulty = Arc::new(FaultInjector::new(memory.clone(), clock.clone()));
+    let measured = Arc::new(MetricsLayer::new(faulty.clone()));
+    let unconditional = Arc::new(NoConditionalWrites::new(measured.clone()));
+    let store = Arc::new(SingleWriterStore::new(unconditional, clock.clone()));
     World { clock, memory, faulty, measured, store }
 }
 
 impl World {
     /// The next `times` calls of `operation` go wrong.
-    fn disturb(&self, operation: Operation, times: usize, fault: &Fault) {
+    fn inject(&self, operation: Operation, times: usize, fault: &Fault) {
         for _ in 0..times {
-            self.faulty.disturb(Call { operation: Some(operation), ..Call::default() }, fault.clone());
+            self.faulty.inject(Call { operation: Some(operation), ..Call::default() }, fault.clone());
         }
     }
 
@@ -79,17 +79,17 @@ impl World {
 }
 
 fn is_barred<T>(answer: &Result<T>) -> bool {
-    matches!(answer, Err(Error::Throttled { retry_after: Some(wait) }) if *wait <= DOUBT)
+    matches!(answer, Err(Error::Throttled { retry_after: Some(wait) }) if *wait <= IN_DOUBT_WINDOW)
 }
 
 #[tokio::test]
 async fn a_lost_answer_is_found_out_by_looking_and_leaves_no_doubt() {
     let world = world();
-    world.disturb(Operation::Put, 1, &Fault::LoseAnswer);
+    world.inject(Operation::Put, 1, &Fault::LoseResponse);
     let etag = world.create("k", 1, 10).await.unwrap().etag;
     assert_eq!(world.puts(), 1, "what had arrived was sent again");
     let etag = world.replace("k", etag, 2).await.unwrap().etag;
-    world.disturb(Operation::Delete, 1, &Fault::LoseAnswer);
+    world.inject(Operation::Delete, 1, &Fault::LoseResponse);
     world.with_time(world.store.delete("k", IfMatch(etag))).await.unwrap();
     assert_eq!(world.measured.counts().of(Operation::Delete).begun, 1);
     world.create("k", 3, 10).await.unwrap();
@@ -100,7 +100,7 @@ async fn what_did_not_arrive_is_sent_again_and_bars_its_key_until_it_cannot_arri
     for refusal in [Refusal::Timeout, Refusal::Unavailable] {
         let world = world();
         let etag = put(&*world.store, "k", &value(0, 10)).await.etag;
-        world.disturb(Operation::Put, 3, &Fault::Refuse(refusal));
+        world.inject(Operation::Put, 3, &Fault::Refuse(refusal));
         let etag = world.replace("k", etag, 1).await.expect("the fourth attempt is answered").etag;
         assert_eq!(read(&*world.memory, "k").await.unwrap(), value(1, 10));
         assert!(is_barred(&world.replace("k", etag.clone(), 2).await), "the first attempt may arrive over this");
@@ -110,7 +110,7 @@ async fn what_did_not_arrive_is_sent_again_and_bars_its_key_until_it_cannot_arri
         assert!(is_barred(&world.store.copy("k", "k", Unconditionally).await));
         assert_eq!(read(&*world.store, "k").await.unwrap(), value(1, 10), "reading goes on");
         world.create("other", 1, 10).await.expect("other keys are not barred");
-        world.clock.advance(DOUBT);
+        world.clock.advance(IN_DOUBT_WINDOW);
         world.replace("k", etag, 2).await.unwrap();
     }
 }
@@ -118,23 +118,23 @@ async fn what_did_not_arrive_is_sent_again_and_bars_its_key_until_it_cannot_arri
 #[tokio::test]
 async fn a_write_that_is_never_answered_ends_in_time_and_bars_its_key() {
     let world = world();
-    world.disturb(Operation::Put, 1000, &Fault::Refuse(Refusal::Timeout));
+    world.inject(Operation::Put, 1000, &Fault::Refuse(Refusal::Timeout));
     let created = world.create("k", 1, 10).await;
     assert!(matches!(created, Err(Error::Timeout)), "{created:?}");
     let took = larder_runtime::clock::Clock::monotonic(&*world.clock);
-    assert!((PATIENCE..PATIENCE * 2).contains(&took), "{took:?}");
+    assert!((RESOLUTION_TIMEOUT..RESOLUTION_TIMEOUT * 2).contains(&took), "{took:?}");
     assert!(world.puts() > 5 && world.puts() < 50, "{} attempts", world.puts());
-    world.faulty.calm();
+    world.faulty.clear_faults();
     assert!(is_barred(&world.create("k", 2, 10).await));
-    world.clock.advance(DOUBT);
+    world.clock.advance(IN_DOUBT_WINDOW);
     world.create("k", 2, 10).await.unwrap();
 }
 
 #[tokio::test]
 async fn while_nothing_can_be_seen_nothing_is_sent_again() {
     let world = world();
-    world.disturb(Operation::Put, 1, &Fault::LoseAnswer);
-    world.disturb(Operation::Get, 5, &Fault::Refuse(Refusal::Unavailable));
+    world.inject(Operation::Put, 1, &Fault::LoseResponse);
+    world.inject(Operation::Get, 5, &Fault::Refuse(Refusal::Unavailable));
     let etag = world.create("k", 1, 10).await.unwrap().etag;
     assert_eq!(world.puts(), 1);
     world.replace("k", etag, 2).await.expect("it was seen to have arrived");
@@ -144,7 +144,7 @@ async fn while_nothing_can_be_seen_nothing_is_sent_again() {
 async fn equal_bytes_that_were_there_before_settle_nothing() {
     let world = world();
     let etag = put(&*world.store, "k", &value(1, 10)).await.etag;
-    world.disturb(Operation::Put, 1, &Fault::Refuse(Refusal::Timeout));
+    world.inject(Operation::Put, 1, &Fault::Refuse(Refusal::Timeout));
     let etag = world.replace("k", etag, 1).await.unwrap().etag;
     assert!(is_barred(&world.replace("k", etag, 2).await));
 }
@@ -153,7 +153,7 @@ async fn equal_bytes_that_were_there_before_settle_nothing() {
 async fn a_copy_whose_answer_is_lost_is_made_again_and_bars_its_key() {
     let world = world();
     put(&*world.store, "from", &value(1, 10)).await;
-    world.disturb(Operation::Copy, 1, &Fault::LoseAnswer);
+    world.inject(Operation::Copy, 1, &Fault::LoseResponse);
     let copied = world.with_time(world.store.copy("from", "k", IfAbsent)).await.unwrap();
     assert_eq!(world.measured.counts().of(Operation::Copy).begun, 2);
     assert!(is_barred(&world.replace("k", copied.etag, 2).await));
@@ -164,13 +164,13 @@ async fn a_copy_whose_answer_is_lost_is_made_again_and_bars_its_key() {
 #[tokio::test]
 async fn a_large_conditional_body_is_sent_once_and_its_lost_answer_is_told() {
     let world = world();
-    let size = usize::try_from(MAX_REPEATED_BYTES).unwrap() + 1;
-    world.disturb(Operation::Put, 1, &Fault::LoseAnswer);
+    let size = usize::try_from(MAX_RETRY_BYTES).unwrap() + 1;
+    world.inject(Operation::Put, 1, &Fault::LoseResponse);
     assert!(matches!(world.create("k", 1, size).await, Err(Error::Timeout)));
     let etag = world.memory.head("k").await.unwrap().etag;
     assert_eq!(world.puts(), 1);
     assert!(is_barred(&world.replace("k", etag, 2).await));
-    world.disturb(Operation::Put, 1, &Fault::LoseAnswer);
+    world.inject(Operation::Put, 1, &Fault::LoseResponse);
     let streamed = world.store.put("l", broken(None, &value(1, 10), None), provided(IfAbsent)).await;
     assert!(matches!(streamed, Err(Error::Timeout)), "{streamed:?}");
     assert!(is_barred(&world.store.put("l", value(2, 10).into(), PutOptions::default()).await));
@@ -179,7 +179,7 @@ async fn a_large_conditional_body_is_sent_once_and_its_lost_answer_is_told() {
 #[tokio::test]
 async fn a_small_body_of_known_length_is_gathered_and_sent_again() {
     let world = world();
-    world.disturb(Operation::Put, 1, &Fault::Refuse(Refusal::Timeout));
+    world.inject(Operation::Put, 1, &Fault::Refuse(Refusal::Timeout));
     let body = broken(Some(30_000), &value(1, 30_000), None);
     world.with_time(world.store.put("k", body, provided(IfAbsent))).await.unwrap();
     assert_eq!(read(&*world.memory, "k").await.unwrap(), value(1, 30_000));
@@ -193,19 +193,19 @@ async fn a_small_body_of_known_length_is_gathered_and_sent_again() {
 #[tokio::test]
 async fn a_lost_unconditional_write_bars_conditions_alone() {
     let world = world();
-    world.disturb(Operation::Put, 1, &Fault::LoseAnswer);
+    world.inject(Operation::Put, 1, &Fault::LoseResponse);
     let lost = world.store.put("k", value(1, 10).into(), PutOptions::default()).await;
     assert!(matches!(lost, Err(Error::Timeout)));
     let etag = put(&*world.store, "k", &value(2, 10)).await.etag;
     assert!(is_barred(&world.replace("k", etag.clone(), 3).await));
-    world.clock.advance(DOUBT);
+    world.clock.advance(IN_DOUBT_WINDOW);
     world.replace("k", etag, 3).await.unwrap();
 }
 
 #[tokio::test]
 async fn a_write_that_is_dropped_while_it_is_under_way_leaves_its_key_in_doubt() {
     let world = world();
-    world.disturb(Operation::Put, 1, &Fault::Delay(Duration::from_mins(1)));
+    world.inject(Operation::Put, 1, &Fault::Delay(Duration::from_mins(1)));
     let write = world.store.put("k", value(1, 10).into(), provided(IfAbsent));
     assert!(write.now_or_never().is_none());
     assert!(is_barred(&world.create("k", 2, 10).await));
@@ -254,7 +254,7 @@ async fn a_slow_stream_delays_no_other_write_and_its_condition_counts_at_its_end
 #[tokio::test]
 async fn a_stream_does_not_wait_for_its_turn_for_ever() {
     let world = world();
-    world.disturb(Operation::Put, 1, &Fault::Delay(Duration::from_hours(1)));
+    world.inject(Operation::Put, 1, &Fault::Delay(Duration::from_hours(1)));
     let mut slow = Box::pin(world.store.put("k", value(1, 10).into(), PutOptions::default()));
     assert!((&mut slow).now_or_never().is_none());
     let waiting = world.store.put("k", broken(None, &value(2, 100), None), PutOptions::default());
