@@ -30,7 +30,7 @@ use crate::storage::s3::{S3Options, S3Store};
 /// The storage backend, and its object store interface.
 #[derive(Debug)]
 pub(super) struct Backend {
-    backend_kind: BackendKind,
+    kind: BackendKind,
     objects: Arc<dyn ObjectStore>,
     access: BackendAccess,
 }
@@ -66,7 +66,7 @@ impl Backend {
         let objects: Arc<dyn ObjectStore> = Arc::new(
             MetricsLayer::with_metrics(Arc::clone(&engine), Arc::clone(clock), metrics).with_ledger(Arc::clone(ledger)),
         );
-        Ok(Self { backend_kind: BackendKind::Embedded(engine), objects, access: BackendAccess::Exclusive })
+        Ok(Self { kind: BackendKind::Embedded(engine), objects, access: BackendAccess::Exclusive })
     }
 
     #[cfg(feature = "s3")]
@@ -89,12 +89,12 @@ impl Backend {
         let findings = bucket.probe(random.as_ref()).await.map_err(StartError::Probe)?;
         let access = if findings.conditional_writes { BackendAccess::SharedCas } else { BackendAccess::SharedNoCas };
         let objects: Arc<dyn ObjectStore> = Arc::new(MetricsLayer::with_metrics(Arc::clone(&bucket), clock, metrics));
-        Ok(Self { backend_kind: BackendKind::S3(bucket), objects, access })
+        Ok(Self { kind: BackendKind::S3(bucket), objects, access })
     }
 
     /// Returns the kind of backend.
     pub(super) fn kind(&self) -> BackendKind {
-        self.backend_kind.clone()
+        self.kind.clone()
     }
 
     /// Returns the object store interface to all durable data.
@@ -104,7 +104,7 @@ impl Backend {
 
     /// Returns the clock that all gateways of the backend share: its own if it has one, else that of `machine`.
     pub(super) fn clock(&self, machine: &Arc<dyn Clock>) -> Arc<dyn Clock> {
-        match &self.backend_kind {
+        match &self.kind {
             BackendKind::Embedded(_) => Arc::clone(machine),
             #[cfg(feature = "s3")]
             BackendKind::S3(bucket) => Arc::clone(bucket.clock()) as Arc<dyn Clock>,
@@ -135,7 +135,7 @@ impl Backend {
 
     /// Ends background work; later calls are rejected.
     pub(super) async fn close(&self) {
-        match &self.backend_kind {
+        match &self.kind {
             BackendKind::Embedded(engine) => engine.close().await,
             #[cfg(feature = "s3")]
             BackendKind::S3(bucket) => bucket.close().await,

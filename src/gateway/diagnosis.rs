@@ -39,7 +39,7 @@ const MIN_SPACE_BYTES: u64 = 64 << 20;
 pub struct Diagnosis {
     /// Description of the backend.
     pub backend: String,
-    /// BackendAccess mode of the backend; `None` if unknown.
+    /// Access mode of the backend; `None` if unknown.
     pub mode: Option<Mode>,
     /// The findings, in the order of the checks.
     pub findings: Vec<Finding>,

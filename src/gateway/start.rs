@@ -55,6 +55,7 @@ pub struct Gateway {
 
 impl Gateway {
     /// Builds a gateway. Binds its address now, but serves nothing before [`Gateway::run`].
+    #[expect(clippy::too_many_lines, reason = "the parts are built in one order, which functions would hide")]
     pub async fn open(config: Config) -> Result<Self, StartError> {
         let (machine, random): (Arc<dyn Clock>, Arc<dyn Random>) = (Arc::new(SystemClock), Arc::new(SystemRandom));
         let (server, tls) = listen(&config, &machine)?;

@@ -70,6 +70,7 @@ impl FileName {
     }
 
     /// Returns the name with `suffix` appended. The suffix must not contain a separator.
+    #[must_use]
     pub fn with_suffix(&self, suffix: &'static str) -> Self {
         Self(Cow::Owned(format!("{}{suffix}", self.0)))
     }

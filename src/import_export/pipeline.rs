@@ -85,7 +85,7 @@ pub const CHANGED_WHILE_READ: &str = "changed while it was read: transferred as 
 /// Note about a record that was deleted after it was listed.
 pub const DELETED: &str = "was deleted before it was read";
 
-/// TransferOutcome for a record.
+/// Outcome of the transfer of a record.
 #[derive(Debug, PartialEq, Eq)]
 pub enum TransferOutcome<T> {
     /// The record is transferred.

@@ -127,7 +127,7 @@ fn last<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {
     line.rsplit(',').next().map(str::trim).filter(|value| !value.is_empty())
 }
 
-/// TrustedProxies whose proxies are trusted to name the source of a request.
+/// Networks whose proxies are trusted to name the source of a request.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct TrustedProxies(Vec<Network>);
 

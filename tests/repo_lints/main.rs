@@ -105,7 +105,7 @@ fn assert_named(complaints: impl Iterator<Item = String>) {
 /// Returns the texts that are in our own words: not the check of words itself.
 fn own_texts(repository: &Repository) -> impl Iterator<Item = (&str, &str)> {
     let is_own = |path: &str| {
-        let is_page = path.ends_with(".md") && !path.contains('/');
+        let is_page = !path.contains('/') && repository::is_markdown(path);
         (is_page || OWN_WORDS.iter().any(|folder| path.starts_with(folder))) && path != "tests/repo_lints/words.rs"
     };
     repository.texts().filter(move |(path, _)| is_own(path))

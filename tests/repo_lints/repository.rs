@@ -61,6 +61,11 @@ fn is_vendored(path: &str) -> bool {
     path.starts_with("console/vendor/") && !is_ours
 }
 
-fn is_rust(path: &str) -> bool {
+pub fn is_rust(path: &str) -> bool {
     Path::new(path).extension().is_some_and(|extension| extension == "rs")
+}
+
+/// Returns `true` for a page in Markdown.
+pub fn is_markdown(path: &str) -> bool {
+    Path::new(path).extension().is_some_and(|extension| extension == "md")
 }

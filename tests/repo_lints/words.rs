@@ -104,7 +104,7 @@ pub fn private_names(path: &str, text: &str) -> Vec<String> {
             found.push(format!("{path}: named with {name:?}; say {better:?}"));
         }
     }
-    let is_rust = path.ends_with(".rs");
+    let is_rust = crate::repository::is_rust(path);
     for (number, line) in (1..).zip(text.lines()) {
         let small = line.to_lowercase();
         if !PRIVATE_NAMES.iter().any(|(words, _)| small.contains(words[0])) {

@@ -35,7 +35,7 @@ pub struct Request<'a> {
 }
 
 /// Returns the body of a request as a stream of bytes. Any failure means that the client has gone: the server cuts off
-/// stalled bodies. RateLimitKey in `in_flight` until it is dropped.
+/// stalled bodies. The stream counts in `in_flight` until it is dropped.
 pub fn byte_stream<B>(body: B, in_flight: &InFlightBodies) -> ByteStream
 where
     B: Body<Data = Bytes> + Send + 'static,

@@ -47,7 +47,7 @@ const COMPRESSION_LEVEL: i64 = 1;
 /// Maximum number of records that a request can name.
 const MAX_SELECTED_KEYS: usize = 1000;
 
-/// InFlightBodies all records of a store, those of a collection or with a prefix, or those that `keys` names.
+/// Streams all records of a store, those of a collection or with a prefix, or those that `keys` names.
 pub async fn download(
     context: &Context,
     grant: &Grant,

@@ -150,20 +150,20 @@ impl Relocator {
     /// Runs one attempt, from the first copy to the end.
     async fn attempt_once(&self, snapshot: Arc<StoreSnapshot>, attempt: &mut Option<u64>) -> Result<()> {
         let id = snapshot.document.id;
-        let started = self
+        let updated = self
             .repository
             .update_from(snapshot, |document| {
                 *attempt = self.policy.begin_relocation(document, self.repository.expiry_base());
                 Ok(attempt.is_some())
             })
             .await?;
-        let (Some(attempt), Some(Relocation { from, to, .. })) = (*attempt, started.document.relocation()) else {
+        let (Some(attempt), Some(Relocation { from, to, .. })) = (*attempt, updated.document.relocation()) else {
             return Ok(());
         };
         tracing::info!(store = %id, attempt, from = location_name(from.class), to = location_name(to.class), "relocating a store");
         let copier = Copier::new(Arc::clone(&self.objects), Arc::clone(&self.clock), &id, from, to);
-        let began = self.clock.monotonic();
-        let mut running = RelocationRun { relocator: self, id, attempt, copier, began, last_heartbeat: began };
+        let now = self.clock.monotonic();
+        let mut running = RelocationRun { relocator: self, id, attempt, copier, began: now, last_heartbeat: now };
         running.pre_copy().await?;
         self.repository.update(id, |document| state_machine::freeze(document, attempt, self.clock.now())).await?;
         if self.policy.toggles.waits_when_frozen {
@@ -171,9 +171,9 @@ impl Relocator {
         }
         running.final_sync().await?;
         self.repository.update(id, |document| state_machine::cut_over(document, attempt, self.clock.now())).await?;
-        let copied = running.copier.copied;
+        let records = running.copier.copied;
         self.finish(id, attempt).await?;
-        tracing::info!(store = %id, attempt, copied, "relocated a store");
+        tracing::info!(store = %id, attempt, copied = records, "relocated a store");
         Ok(())
     }
 
