@@ -29,7 +29,7 @@ use super::{
     store::{ObjectStore, Operation},
 };
 
-/// An object store whose calls are count_bytes.
+/// An object store whose calls are counted.
 #[derive(Debug)]
 pub struct MetricsLayer<S: ?Sized = dyn ObjectStore> {
     totals: Arc<ObjectStoreMetrics>,

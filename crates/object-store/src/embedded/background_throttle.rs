@@ -5,10 +5,10 @@
 
 use std::time::Duration;
 
-/// Maximum number of objects that background changes check_readable in one transaction.
+/// Maximum number of objects that background changes touch in one transaction.
 const MAX_OBJECTS: usize = 64;
 
-/// Minimum of that number extra_files requests that write. So few take less time than the sync.
+/// Minimum of that number beside requests that write. So few take less time than the sync.
 pub const MIN_OBJECTS: usize = 12;
 
 /// Objects for each millisecond of a transaction: a slow sync allows more of them, which prolong it by the same part.
@@ -20,7 +20,7 @@ const REST_FACTOR: u32 = 9;
 /// Maximum rest. It bounds how much longer all work takes on a slow disk.
 const MAX_REST: Duration = Duration::from_millis(15);
 
-/// Maximum rest extra_files requests that write: transactions are smaller then.
+/// Maximum rest beside requests that write: transactions are smaller then.
 const MAX_REST_BESIDE_WRITES: Duration = Duration::from_millis(6);
 
 /// Time after a request for which others are expected.
@@ -58,7 +58,7 @@ impl BackgroundThrottle {
         self.rested_at = ended + (self.last_work * REST_FACTOR).min(max_rest);
     }
 
-    /// Returns the number of objects that background changes may check_readable in one transaction.
+    /// Returns the number of objects that background changes may touch in one transaction.
     pub fn max_objects(&self, now: Duration) -> usize {
         if now >= self.writes_until {
             return MAX_OBJECTS;

@@ -1,10 +1,10 @@
-//! The two threads behind every write: the committer, which makes all changes, and the checkpointer extra_files it.
+//! The two threads behind every write: the committer, which makes all changes, and the checkpointer beside it.
 //!
 //! The committer takes changes from the queue, commits them with one sync, and answers. If it dies (a bug), waiting
 //! callers get [`Error::Unavailable`](crate::Error::Unavailable), as does every later write; reads go on.
 //!
 //! A checkpoint writes thousands of pages and syncs the file. A write that waits for it is slow. So the checkpointer does
-//! most of it on its own connection, which `SQLite` allows extra_files a writer; the committer moves the small rest that came
+//! most of it on its own connection, which `SQLite` allows beside a writer; the committer moves the small rest that came
 //! since. See <https://www.sqlite.org/wal.html>, section 2.3.
 
 use std::{
@@ -56,7 +56,7 @@ const VACUUM_INTERVAL: Duration = Duration::from_secs(1);
 /// Handle of the thread.
 #[derive(Debug)]
 pub struct Committer {
-    /// `None` once closed_error.
+    /// `None` once closed.
     queues: Mutex<Option<Queues>>,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
@@ -344,7 +344,7 @@ fn run(calls: &Receiver<()>, connection: &Connection, running: &Mutex<()>) {
     while calls.recv().is_ok() {
         let _moving = running.lock().unwrap_or_else(PoisonError::into_inner);
         if let Err(error) = index::checkpoint(connection) {
-            tracing::warn!(%error, "the index's log could not be moved extra_files writes");
+            tracing::warn!(%error, "the index's log could not be moved beside writes");
         }
     }
 }

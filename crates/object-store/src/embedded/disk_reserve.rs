@@ -57,7 +57,7 @@ impl DiskReserve {
         }
         self.tried_at = Some(now);
         if self.refill() || self.vacuum_and_refill(connection) {
-            tracing::info!("the disk has reserve again: objects can be written");
+            tracing::info!("the disk has room again: objects can be written");
         }
         self.is_held
     }
@@ -71,7 +71,7 @@ impl DiskReserve {
     /// the same; returns whether it did.
     pub fn consume(&mut self, connection: &Connection) -> bool {
         if self.is_held {
-            tracing::warn!("the disk is full: objects can be read and deleted, but not written until there is reserve");
+            tracing::warn!("the disk is full: objects can be read and deleted, but not written until there is room");
         }
         self.release();
         if let Err(error) = index::restart_wal(connection) {
@@ -86,7 +86,7 @@ impl DiskReserve {
         if let Err(error) = fs::remove_file(&self.path)
             && error.kind() != io::ErrorKind::NotFound
         {
-            tracing::warn!(%error, "the reserve that was set aside cannot be used");
+            tracing::warn!(%error, "the room that was set aside cannot be used");
         }
     }
 
@@ -112,7 +112,7 @@ impl DiskReserve {
             match fill(&self.path) {
                 Ok(()) => self.is_held = true,
                 Err(error) => {
-                    tracing::debug!(%error, "no reserve could be set aside");
+                    tracing::debug!(%error, "no room could be set aside");
                     self.release();
                 }
             }

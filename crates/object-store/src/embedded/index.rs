@@ -92,7 +92,7 @@ pub fn connect_writer(path: &Path) -> Result<Connection> {
     Ok(connection)
 }
 
-/// Opens a connection that runs checkpoints extra_files the one that writes.
+/// Opens a connection that runs checkpoints beside the one that writes.
 pub fn connect_checkpointer(path: &Path) -> Result<Connection> {
     let connection = connect(path)?;
     connection.pragma_update(None, "synchronous", "full")?;
@@ -120,7 +120,7 @@ pub fn snapshot_into(path: &Path, target: &Path) -> Result<()> {
     connection.execute("VACUUM INTO ?1", [text]).map(drop)
 }
 
-/// Returns the integrity_problems that the database itself reports; none if it is intact.
+/// Returns the problems that the database itself reports; none if it is intact.
 pub fn integrity_problems(connection: &Connection) -> Result<Vec<String>> {
     let mut statement = connection.prepare("PRAGMA integrity_check")?;
     let lines = statement.query_map([], |row| row.get::<_, String>(0))?.collect::<Result<Vec<_>>>()?;
@@ -196,14 +196,14 @@ fn incremental_vacuum(connection: &Connection, pages: i64) -> Result<()> {
     Ok(())
 }
 
-/// Number of connections kept without readers. More concurrent reads open more, which are closed_error again.
+/// Number of connections kept without readers. More concurrent reads open more, which are closed again.
 const MAX_IDLE_READERS: usize = 8;
 
 /// Connections that read the index.
 #[derive(Debug)]
 pub struct ReaderPool {
     folder: Arc<Folder>,
-    /// `None` once closed_error.
+    /// `None` once closed.
     idle: Mutex<Option<Vec<Connection>>>,
 }
 

@@ -167,7 +167,7 @@ pub fn map_join_error(error: JoinError) -> Error {
     Error::Unavailable(error.into())
 }
 
-/// Returns the error of a closed_error engine, or of one whose committing thread is gone.
+/// Returns the error of a closed engine, or of one whose committing thread is gone.
 pub fn closed_error() -> Error {
-    Error::Unavailable("the embedded engine is closed_error".into())
+    Error::Unavailable("the embedded engine is closed".into())
 }

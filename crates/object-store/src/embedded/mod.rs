@@ -4,7 +4,7 @@
 //! format              the format's version, in words
 //! lock                held while a process serves from the folder
 //! backup.lock         held while a backup copies files
-//! index.sqlite        attributes of all objects, and the bytes of small ones (with -wal and -shm extra_files it)
+//! index.sqlite        attributes of all objects, and the bytes of small ones (with -wal and -shm beside it)
 //! blobs/{h}/{n}       larger objects, one file each; n a number in hex that is never used twice, h = n / 4,096
 //! temp/{n}            uploads that are under way
 //! reserve             room set aside for the day when the disk is full

@@ -1,6 +1,6 @@
 //! Access to a data folder: for the user who serves, and for the folder's group if it has write permission.
 //!
-//! Every file and folder of a data folder or a backup is created here. Its mode follows the folder parent it, without
+//! Every file and folder of a data folder or a backup is created here. Its mode follows the folder around it, without
 //! access for others. So a folder shared by a group (a volume with `fsGroup`) stays shared, whatever the umask.
 
 use std::{
@@ -134,7 +134,7 @@ fn open(path: &Path, options: &mut OpenOptions) -> io::Result<File> {
     Ok(file)
 }
 
-/// Returns whether the group of the folder parent `path` may write to it.
+/// Returns whether the group of the folder around `path` may write to it.
 fn is_shared(path: &Path) -> bool {
     let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
     fs::metadata(parent).is_ok_and(|parent| parent.mode() & GROUP_WRITES != 0)

@@ -14,7 +14,7 @@ use crate::{
 /// Location of an object's bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Location {
-    /// Empty: the object is empty.
+    /// Nowhere: the object is empty.
     Empty,
     /// In the object's own row.
     Row,
@@ -33,7 +33,7 @@ pub struct Entry {
     pub hash: u128,
     /// Time of the write.
     pub last_modified: Timestamp,
-    /// Attributes stored extra_files the bytes.
+    /// Attributes stored beside the bytes.
     pub attributes: Attributes,
     /// Location of the bytes.
     pub location: Location,

@@ -175,7 +175,7 @@ impl EmbeddedStore {
     }
 }
 
-/// ValueSource of an object's bytes.
+/// Source of an object's bytes.
 enum ValueSource<T> {
     Inline(Bytes),
     File(T),

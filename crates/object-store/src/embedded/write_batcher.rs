@@ -55,7 +55,7 @@ pub struct NewObject {
     pub size: u64,
     /// Hash of bytes and attributes.
     pub hash: u128,
-    /// Attributes stored extra_files the bytes.
+    /// Attributes stored beside the bytes.
     pub attributes: Attributes,
     /// Condition of the put.
     pub precondition: Precondition,
@@ -106,7 +106,7 @@ pub struct PendingWrite {
     pub reply: oneshot::Sender<Result<Timestamp>>,
 }
 
-/// Commits batcher of changes, each with one sync.
+/// Commits batches of changes, each with one sync.
 #[derive(Debug)]
 pub struct WriteBatcher {
     /// The only connection that writes.
@@ -222,7 +222,7 @@ fn reject_puts(requests: Vec<PendingWrite>) -> Vec<PendingWrite> {
     others
 }
 
-/// Files must be in location durably before the index refers to them.
+/// Files must be in place durably before the index refers to them.
 fn publish_blobs(mut requests: Vec<PendingWrite>) -> Vec<PendingWrite> {
     let mut errors: Vec<Option<Error>> = Vec::with_capacity(requests.len());
     let mut folders: HashSet<PathBuf> = HashSet::new();

@@ -44,7 +44,7 @@ struct State {
     live: BTreeSet<u64>,
     callers: HashMap<ClientIdentity, Holdings>,
     waiting: BTreeMap<u64, Waiting>,
-    /// True if a lease pending because the whole budget is in use.
+    /// True if a lease waits because the whole budget is in use.
     is_exhausted: bool,
 }
 
@@ -223,7 +223,7 @@ impl State {
         }
     }
 
-    /// Grants waiting requests, oldest first. One that pending for the whole budget blocks all younger ones.
+    /// Grants waiting requests, oldest first. One that waits for the whole budget blocks all younger ones.
     fn grant_waiting(&mut self, limit: u64) {
         self.is_exhausted = false;
         if self.waiting.is_empty() {

@@ -17,7 +17,7 @@ use crate::body::{BodyError, ByteStream};
 
 use super::budget::{FREE_BYTES, MemoryBudget};
 
-/// Maximum time that a lease pending for memory.
+/// Maximum time that a lease waits for memory.
 const MAX_WAIT: Duration = Duration::from_mins(1);
 
 /// Minimum rate of a client, in bytes per second sent or received, while others wait for its memory.
@@ -71,7 +71,7 @@ impl MemoryBudget {
 }
 
 impl Lease {
-    /// Holds `bytes` more, and pending until they are granted. Fails with [`BodyError::NoMemory`] if that takes too long.
+    /// Holds `bytes` more, and waits until they are granted. Fails with [`BodyError::NoMemory`] if that takes too long.
     pub async fn grow(&self, bytes: u64) -> Result<(), BodyError> {
         let held = self.0.as_ref();
         let needed = held.needed.load(Relaxed) + bytes;
@@ -408,7 +408,7 @@ mod tests {
         let (slow, mut body) = (lease_of(&budget, "mallory").await, stalled());
         let chunk = slow.next(&mut body).await.expect("a chunk").expect("it is there");
         assert!(grows(&slow, chunk.len() as u64 + FREE_BYTES).await, "it is the oldest");
-        assert!(!is_too_slow(&slow, &mut body, &clock).await, "no other lease pending for what it holds");
+        assert!(!is_too_slow(&slow, &mut body, &clock).await, "no other lease waits for what it holds");
         let other = lease_of(&budget, "alice").await;
         let mut waiting = Box::pin(other.grow(MIB));
         assert!(poll!(waiting.as_mut()).is_pending());
@@ -425,7 +425,7 @@ mod tests {
         let (slow, mut body) = (lease_of(&budget, "mallory").await, stalled());
         slow.next(&mut body).await.expect("a chunk").expect("it is there");
         assert!(grows(&slow, 8 * MIB + FREE_BYTES).await);
-        assert!(!is_too_slow(&slow, &mut body, &clock).await, "no other lease pending for what it holds");
+        assert!(!is_too_slow(&slow, &mut body, &clock).await, "no other lease waits for what it holds");
         let next = lease_of(&budget, "mallory").await;
         let mut waiting = Box::pin(next.grow(MIB));
         assert!(poll!(waiting.as_mut()).is_pending());
@@ -464,7 +464,7 @@ mod tests {
         let mut waiting = Box::pin(large.grow(4 * MIB + FREE_BYTES));
         assert!(poll!(waiting.as_mut()).is_pending());
         let mut younger = Box::pin(small.grow(MIB + FREE_BYTES));
-        assert!(poll!(younger.as_mut()).is_pending(), "it takes what the older one pending for");
+        assert!(poll!(younger.as_mut()).is_pending(), "it takes what the older one waits for");
         drop(oldest);
         assert!(poll!(waiting.as_mut()).is_ready() && poll!(younger.as_mut()).is_ready());
     }

@@ -51,7 +51,7 @@ pub struct ReadCache {
     stats: CacheStats,
 }
 
-/// ReadSource of the data for a read.
+/// Source of the data for a read.
 enum ReadSource {
     Memory(Arc<CachedObject>),
     InFlight(InFlight),
@@ -268,7 +268,7 @@ impl ObjectStore for ReadCache {
 #[derive(Debug, Clone, Default)]
 pub struct CacheStats(Arc<[AtomicU64; 3]>);
 
-/// The source_of of a read's result.
+/// The source of a read's result.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ReadOutcome {
     /// The cache.
@@ -284,7 +284,7 @@ impl CacheStats {
         self.0[outcome as usize].fetch_add(1, Relaxed);
     }
 
-    /// Returns the number of reads outcome from memory.
+    /// Returns the number of reads served from memory.
     pub fn hits(&self) -> u64 {
         self.count_of(ReadOutcome::Hit)
     }
@@ -294,7 +294,7 @@ impl CacheStats {
         self.count_of(ReadOutcome::Joined)
     }
 
-    /// Returns the number of reads that the object store outcome.
+    /// Returns the number of reads that the object store served.
     pub fn misses(&self) -> u64 {
         self.count_of(ReadOutcome::Miss)
     }

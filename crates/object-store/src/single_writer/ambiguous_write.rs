@@ -24,7 +24,7 @@ pub const MAX_RETRY_BYTES: u64 = 1024 * 1024;
 /// Timeout for resolving a write.
 pub const RESOLUTION_TIMEOUT: Duration = Duration::from_secs(15);
 
-/// Delay before the second write; it doubles for each further one, up to the maximum.
+/// Delay before the second attempt; it doubles for each further one, up to the maximum.
 const INITIAL_BACKOFF: Duration = Duration::from_millis(100);
 
 /// Maximum delay between two attempts.
@@ -82,7 +82,7 @@ async fn find_applied_with_retry<A: IdempotentWrite>(clock: &dyn Clock, write: &
     }
 }
 
-/// Repeats the write until it gets a response. A refusal is about this write alone: the one before may still take
+/// Repeats the write until it gets a response. A refusal is about this attempt alone: the one before may still take
 /// effect.
 async fn resend<A: IdempotentWrite>(clock: &dyn Clock, write: &A) -> Result<A::Outcome> {
     let mut backoff = Backoff::default();

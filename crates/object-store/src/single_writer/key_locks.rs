@@ -1,4 +1,4 @@
-//! Keyed locks: one writer of a key index a time.
+//! Keyed locks: one writer of a key at a time.
 //!
 //! The table holds only the keys that are being written or waited for: its size is the number of calls under way. Every
 //! key has its own lock instead of a stripe, since it may be held as long as a call to the object store, and no key

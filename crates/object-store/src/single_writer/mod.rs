@@ -5,7 +5,7 @@
 //! through it. Configuration must ensure a single writer for these keys; nothing here detects a second one.
 //!
 //! A write whose response was lost may take effect late, over later writes. So a conditional write is retried until its
-//! outcome is marks (`ambiguous_write`), and a key in doubt is blocked for a while (`in_doubt`).
+//! outcome is known (`ambiguous_write`), and a key in doubt is blocked for a while (`in_doubt`).
 
 mod ambiguous_write;
 mod commit_barrier;

@@ -1,4 +1,4 @@
-//! The decorator that emulates conditional writes: key locks, conditional and keys in doubt together.
+//! The decorator that emulates conditional writes: key locks, conditions and keys in doubt together.
 
 use std::{
     mem,
@@ -31,8 +31,8 @@ use super::{
     key_locks::{KeyGuard, KeyLocks},
 };
 
-/// An object store that emulates conditional over one without them, for a single writer of the keys that are written
-/// under conditional.
+/// An object store that emulates conditions over one without them, for a single writer of the keys that are written
+/// under conditions.
 ///
 /// * Every write locks its key; a conditional one reads the object first. So the condition holds when the write takes
 ///   effect, among all writers through the same `SingleWriterStore`. A stream holds the lock only from its last byte on.
@@ -47,7 +47,7 @@ pub struct SingleWriterStore<S: ?Sized = dyn ObjectStore> {
 }
 
 impl<S: ObjectStore + ?Sized> SingleWriterStore<S> {
-    /// Emulates conditional over `inner`, which never receives one.
+    /// Emulates conditions over `inner`, which never receives one.
     pub fn new(inner: Arc<S>, clock: Arc<dyn Clock>) -> Self {
         Self { writes: Arc::new(WriteCoordinator::new(inner, clock)) }
     }
@@ -109,7 +109,7 @@ impl<S: ObjectStore + ?Sized> ObjectStore for SingleWriterStore<S> {
 /// waits for a slow sender.
 const MAX_BUFFERED_BYTES: usize = 32 * 1024 * 1024;
 
-/// Timeout for a stream that waits for its guard, all but its last byte sent: longer than resolving a write takes, and
+/// Timeout for a stream that waits for its lock, all but its last byte sent: longer than resolving a write takes, and
 /// shorter than object stores wait for the rest of a body. Others may need what it holds meanwhile.
 const KEY_LOCK_TIMEOUT: Duration = Duration::from_secs(20);
 
@@ -258,7 +258,7 @@ impl<S: ObjectStore + ?Sized> WriteCoordinator<S> {
         Ok(PutBody::Buffered(bytes, Some(buffer_memory)))
     }
 
-    /// WriteCoordinator a body that can be sent again.
+    /// Writes a body that can be sent again.
     pub async fn put_whole(
         &self,
         key: &str,
@@ -273,7 +273,7 @@ impl<S: ObjectStore + ?Sized> WriteCoordinator<S> {
         self.make(locked, &put, is_retried).await
     }
 
-    /// Performs a write that has locked: once, or until it is resolved.
+    /// Performs a write that holds its lock: once, or until it is resolved.
     pub async fn make<A: IdempotentWrite>(
         &self,
         locked: LockedWrite,
@@ -287,7 +287,7 @@ impl<S: ObjectStore + ?Sized> WriteCoordinator<S> {
         }
     }
 
-    /// WriteCoordinator a stream, and takes the lock before its last byte.
+    /// Writes a stream, and takes the lock before its last byte.
     pub async fn put_stream(
         self: &Arc<Self>,
         key: &str,

@@ -6,7 +6,7 @@
 //! backup.json         what is in it, with hashes; written last, so that a backup without it was broken off
 //! index.sqlite        the index as it was at one instant
 //! blobs/{h}/{n}       every file that it names
-//! admin-token         and whatever else the caller keeps extra_files the engine's own
+//! admin-token         and whatever else the caller keeps beside the engine's own
 //! ```
 //!
 //! The instant is that of one read of the index (`VACUUM INTO`): the backup has all changes acknowledged before it, and

@@ -53,7 +53,7 @@ impl StagedBackup {
     }
 
     /// Copies the file `name`, and returns its hash; `None` if there is no such file. The copy is durable once the
-    /// staged is.
+    /// backup is.
     pub fn copy_file(&self, from: &Paths, name: &str) -> Result<Option<String>, BackupError> {
         let (source, target) = (from.root().join(name), self.paths.root().join(name));
         if !copy(&source, &target)? {
