@@ -430,7 +430,7 @@ mod sealed {
     pub trait Sealed {}
 }
 
-/// Proof that the access table has admitted a caller: any of its grants. A [`Caller`](super::Caller) is no proof, since
+/// Proof that the access table has admitted a caller: any of its grants. A [`Caller`] is no proof, since
 /// it may be anonymous.
 pub trait Authorized: sealed::Sealed {}
 

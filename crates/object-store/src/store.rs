@@ -75,21 +75,21 @@ pub trait ObjectStore: Debug + Send + Sync + 'static {
 /// An operation of an object store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Operation {
-    /// [`ObjectStore::put`](super::ObjectStore::put).
+    /// [`ObjectStore::put`].
     Put,
-    /// [`ObjectStore::get`](super::ObjectStore::get).
+    /// [`ObjectStore::get`].
     Get,
-    /// [`ObjectStore::head`](super::ObjectStore::head).
+    /// [`ObjectStore::head`].
     Head,
-    /// [`ObjectStore::delete`](super::ObjectStore::delete).
+    /// [`ObjectStore::delete`].
     Delete,
-    /// [`ObjectStore::delete_many`](super::ObjectStore::delete_many).
+    /// [`ObjectStore::delete_many`].
     DeleteMany,
-    /// [`ObjectStore::list`](super::ObjectStore::list).
+    /// [`ObjectStore::list`].
     List,
-    /// [`ObjectStore::copy`](super::ObjectStore::copy).
+    /// [`ObjectStore::copy`].
     Copy,
-    /// [`ObjectStore::check`](super::ObjectStore::check).
+    /// [`ObjectStore::check`].
     Check,
 }
 

@@ -36,7 +36,7 @@ use super::{
 ///
 /// * Every write locks its key; a conditional one reads the object first. So the condition holds when the write takes
 ///   effect, among all writers through the same `SingleWriterStore`. A stream holds the lock only from its last byte on.
-/// * A conditional write of at most [`MAX_RETRY_BYTES`](super::ambiguous_write::MAX_RETRY_BYTES) whose response is lost is
+/// * A conditional write of at most [`MAX_RETRY_BYTES`] whose response is lost is
 ///   resolved by reading and by sending it again, for at most [`RESOLUTION_TIMEOUT`](super::ambiguous_write::RESOLUTION_TIMEOUT).
 /// * A write that may still arrive after that blocks its key for [`IN_DOUBT_WINDOW`](super::in_doubt::IN_DOUBT_WINDOW): for all writes after
 ///   a conditional one, for conditional writes after any other. Blocked writes fail with [`Error::Throttled`] and the
