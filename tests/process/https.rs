@@ -159,7 +159,7 @@ fn mistakes_with_the_files_are_found_before_anything_is_served() {
     fs::write(folder.path().join("other.pem"), &key).expect("it is written");
     make_certificate(folder.path());
     for (certificate, key, said) in [
-        ("cert.pem", "", "LARDER_TLS_CERT and LARDER_TLS_KEY must be set both"),
+        ("cert.pem", "", "set both LARDER_TLS_CERT and LARDER_TLS_KEY"),
         ("absent.pem", "key.pem", "absent.pem of LARDER_TLS_CERT"),
         ("key.pem", "key.pem", "key.pem of LARDER_TLS_CERT has no certificate"),
         ("cert.pem", "cert.pem", "cert.pem of LARDER_TLS_KEY has no key"),

@@ -137,7 +137,7 @@ fn make_troubles(work: &Path) -> Vec<(&'static str, &'static str)> {
         ("my_store", "--map-names imports it as my-store"),
         ("twin", "its name Shop is also the name of"),
         ("readme.txt", "is not a folder"),
-        ("../datasets", "has no key-value stores"),
+        ("../datasets", "contains no key-value stores"),
     ]
 }
 
