@@ -143,7 +143,7 @@ fn a_server_that_runs_is_used_and_a_text_is_printed() {
         let ended = run(larder_run(elsewhere.path(), "open", arguments));
         assert!(ended.status.success(), "{}", ended.stderr);
         assert_eq!(ended.stdout.last(), Some(&format!("{{\"opened\":{opened}}}")));
-        assert!(ended.stderr.contains("is SUCCEEDED"), "{}", ended.stderr);
+        assert!(ended.stderr.contains("ended as SUCCEEDED"), "{}", ended.stderr);
     }
     assert_eq!(fs::read_dir(elsewhere.path()).expect("a folder").count(), 0, "nothing is left where it ran");
     let mut nothing = command(elsewhere.path(), &["run", "--url", &url, "--", "./there-is-no-such-program"]);
@@ -194,7 +194,7 @@ fn a_run_whose_time_is_over_is_ended() {
     let folder = tempfile::tempdir().expect("a folder");
     let ended = run(larder_run(folder.path(), "wait", &["--timeout", "2"]));
     assert_eq!(ended.status.code(), Some(143), "{}", ended.stderr);
-    assert!(ended.stderr.contains("is TIMED-OUT"), "{}", ended.stderr);
+    assert!(ended.stderr.contains("ended as TIMED-OUT"), "{}", ended.stderr);
 }
 
 /// Makes a user without rights run a command, if there are rights to lose. Returns the user.

@@ -126,7 +126,7 @@ fn everything_that_is_wrong_is_said_at_once() {
         command.env("LARDER_MAX_RECORD_SIZE", "huge").env("LARDER_TOKEN", "a b");
         let ended = run(command);
         assert_eq!(ended.status.code(), Some(2));
-        for said in ["4 problems", "lissten", "listen?", "--idle-timeout", "LARDER_MAX_RECORD_SIZE", "LARDER_TOKEN"] {
+        for said in ["4 errors", "lissten", "listen?", "--idle-timeout", "LARDER_MAX_RECORD_SIZE", "LARDER_TOKEN"] {
             assert!(ended.stderr.contains(said), "{said} is not in {}", ended.stderr);
         }
         assert!(!folder::data(folder.path()).exists());

@@ -45,7 +45,7 @@ fn a_page_of_no_command_is_refused() {
     let Ended { status, stderr, .. } = run(command(folder.path(), &["man", "store", "eat"]));
     assert!(status.code() == Some(2) && stderr.contains("unknown command \"eat\""), "{stderr}");
     let Ended { status, stderr, .. } = run(command(folder.path(), &["man", "--into", "nowhere"]));
-    assert!(status.code() == Some(1) && stderr.contains("cannot be written into nowhere"), "{stderr}");
+    assert!(status.code() == Some(1) && stderr.contains("cannot write manual pages to nowhere"), "{stderr}");
 }
 
 #[test]
