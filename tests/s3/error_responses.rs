@@ -34,8 +34,8 @@ async fn what_is_refused_for_good_is_asked_for_once_and_says_who_refuses_and_why
     behind.put("k", b"old").await.unwrap();
     let cases = [
         ("413 Request Entity Too Large", RejectedFor::Size, "client_max_body_size"),
-        ("414 Request-URI Too Large", RejectedFor::Key, "length of addresses"),
-        ("431 Request Header Fields Too Large", RejectedFor::Attributes, "size of headers"),
+        ("414 Request-URI Too Large", RejectedFor::Key, "maximum URL length"),
+        ("431 Request Header Fields Too Large", RejectedFor::Attributes, "maximum header size"),
         ("400 Bad Request", RejectedFor::Request, "without an S3 error code"),
     ];
     for (status, expected, advice) in cases {
