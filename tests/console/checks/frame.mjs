@@ -123,7 +123,7 @@ export const frame = {
         await page.getByText('You need write access').waitFor();
         assert.equal(await page.getByRole('button', { name: 'Delete store' }).count(), 0);
         await page.goto(`${url}/console/integrations`);
-        await page.getByText('limited token, which cannot make').waitFor();
+        await page.getByText('limited token, which cannot create').waitFor();
         await world.accessible();
         await page.goto(`${url}/console/users`);
         await page.getByText('Only the administrator sees users').waitFor();
