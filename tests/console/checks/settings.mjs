@@ -126,7 +126,7 @@ export const settings = {
         assert.equal(await (await fetch(record)).text(), 'salt');
         await page.getByRole('button', { name: 'Rotate secret' }).click();
         await page.getByRole('dialog').getByRole('button', { name: 'Rotate' }).click();
-        await page.getByText('all links are dead').waitFor();
+        await page.getByText('all signed links are revoked').waitFor();
         assert.deepEqual([(await fetch(keys)).status, (await fetch(record)).status], [403, 403]);
     },
 
