@@ -1,7 +1,36 @@
 //! The domain: stores, records, and all rules about them.
 //!
-//! [`Catalog`] holds the stores, [`Records`] their contents; both persist everything as objects (`persist`). This
-//! module knows no HTTP, no caller and no vendor: authorization happens before it is called.
+//! [`Catalog`] holds the stores, [`Records`] their contents; both persist everything as objects. This module knows no
+//! HTTP, no caller and no vendor: authorization happens before it is called.
+//!
+//! * `model` has identifiers, names, keys, schemas, retention and errors.
+//! * `persist` has the keys of objects, store documents, and their cache.
+//! * `listing` has lists and searches.
+//! * `lifecycle` has expiry, relocation and deletion.
+//!
+//! Records, unique names and usage (counters and sizes) are built on these.
+//!
+//! # Creating a store
+//!
+//! 1. Schedule. A due item is written, with the store's owner and creation time.
+//! 2. Create. The store document is created, under a random id that is never used again, and beside it the entry of the
+//!    listing index that the document names. For a store without a name this is the commit point. A store with a name
+//!    is still `Creating`, and the name is pending.
+//! 3. Name, only if the store has one: claim and commit, by the protocol of `persist/name_claims.rs`.
+//!
+//! *Crash.* The due item leads the reconciler to an entry without a document, which it deletes. It also leads to a
+//! document, whose last entry is written again. A store that is still `Creating` after an hour is deleted. So two
+//! gateways, a crash between any two writes and a lost response leave one store of a name.
+//!
+//! # Invariants
+//!
+//! * A store document holds everything about a store except its records, and never moves. Every write of it is a
+//!   compare-and-swap with a fresh nonce.
+//! * No object of a store outlives the store. Its document, or a due item written before, leads to each of them.
+//! * An operation on a record costs one object call. Lists of 1,000 keys cost one.
+//! * A change is acknowledged only if the store has not been relocated or deleted meanwhile.
+//!
+//! The folder's own error is [`Error`], about a store or a record. `api` maps it to status codes.
 
 mod catalog;
 mod lifecycle;
