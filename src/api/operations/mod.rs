@@ -1,4 +1,7 @@
 //! Handlers of all calls, one file for each resource. Every function here takes its store from a grant.
+//!
+//! A handler parses its part of the request, calls the domain (`kv`, `auth`, `runs`) and builds the response. Rules
+//! about stores and records belong to the domain, where jobs can use them, too.
 
 pub mod accounts;
 mod archive;
