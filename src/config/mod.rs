@@ -3,6 +3,15 @@
 //! Every setting has one name ([`settings()`]), from which its key in the file, its variable and its flag follow. All
 //! errors are found at once ([`ConfigErrors`]), each with its fix. Modules own their options and never depend on this
 //! one, which only decides which value takes effect.
+//!
+//! 1. [`load()`] applies file, environment and flags in that order, and collects errors and warnings. An unknown name
+//!    gets the one that was probably meant.
+//! 2. Contradictions between settings are checked (`validation.rs`). Checks that depend on the backend follow in
+//!    `gateway`.
+//! 3. On `SIGHUP` the same load runs again. `setting.rs` lists the reloadable settings. All other changed settings are
+//!    only reported.
+//!
+//! Help, `docs/CONFIGURATION.md` and the example file are generated from the settings.
 
 mod groups;
 mod http_settings;

@@ -1,7 +1,15 @@
 //! Import and export of stores: folders, ZIP files and other servers of the same API.
 //!
-//! Everything uses the public API, so that any client can do the same. Records stream, a few at a time. Progress is
-//! recorded in the order of the keys, so that an interrupted import or export is resumable.
+//! Everything uses the public API, so that any client can do the same. Records stream, a few at a time. This module
+//! never touches a backend.
+//!
+//! 1. Plan. An import examines the source first: the stores that it would create, and everything that would not be
+//!    transferred unchanged. Nothing is written before the plan is complete.
+//! 2. Transfer. Records are copied in parallel, and their outcomes are recorded in the order of the keys.
+//! 3. Progress. It is saved in that order, so that an interrupted import or export resumes after its last whole record.
+//!
+//! Archives carry a SHA-256 of each record, which an import verifies. Everything that is read is untrusted: files are
+//! opened one name at a time below an open folder, and no link is followed (`directory.rs`).
 
 mod api;
 mod archive;
