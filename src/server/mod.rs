@@ -3,6 +3,20 @@
 //! [`Server`] accepts connections, reads requests with hyper and gives each to a [`Handler`]. It enforces limits on
 //! clients ([`ServerOptions`]), survives a handler that panics, and drains on shutdown. It knows no routes, and bodies
 //! only as streams of bytes.
+//!
+//! * **Threads.** A connection stays on one thread from its first byte to its last, with all work for it ([`Workers`];
+//!   reasons: `docs/decisions/0011`).
+//! * **TLS.** Activity timeouts are inside the encryption, so that limits are about requests and not about TLS records.
+//!   [`Tls`] replaces the certificate for new handshakes.
+//! * **Client addresses.** [`ClientAddr`] comes from the peer of the connection, and from the fields that trusted
+//!   proxies set. No other code reads those fields.
+//!
+//! A drain has these steps.
+//!
+//! 1. The [`DrainSignal`] begins: readiness is lost, and every response closes its connection. Connections are still
+//!    accepted until the drain delay is over.
+//! 2. The listener is closed, and so are connections without a request.
+//! 3. Requests in flight finish. At the drain timeout the rest is aborted and counted in [`Drained`].
 
 mod accept;
 mod client_addr;
