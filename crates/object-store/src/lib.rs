@@ -1,8 +1,16 @@
 //! Objects: bytes with a few attributes, under a key.
 //!
-//! [`ObjectStore`] is the interface to all durable data. This module has its contract, the implementations ([`in_memory`],
-//! the reference; [`embedded`], a folder) and the decorators ([`metrics_layer`]; [`read_cache`]; [`fence`]; [`single_writer`],
-//! which emulates conditional writes). It does not know the meaning of the bytes.
+//! [`ObjectStore`] is the interface to all durable data, and has the contract that every implementation keeps. This
+//! crate does not know the meaning of the bytes: neither stores nor records nor accounts.
+//!
+//! * Engines: [`embedded`], a folder; `s3` (feature `s3`), a bucket; [`in_memory`], the reference for tests.
+//! * Layers: [`metrics_layer`] counts calls and charges their costs; [`single_writer`] emulates conditional writes;
+//!   [`read_cache`] caches small objects; [`fence`] refuses all calls while the fence is raised.
+//! * [`MemoryBudget`] bounds the memory that is held on behalf of clients.
+//! * [`diagnostics`] probes an object store.
+//!
+//! A write that was sent whole and got no response is in doubt: it may still take effect. Engines never repeat it. They
+//! return [`Error::Timeout`] or [`Error::Unavailable`], and the caller reads the object to learn the outcome.
 
 mod body;
 mod conditional_write_probe;

@@ -7,16 +7,30 @@
 //! index.sqlite        attributes of all objects, and the bytes of small ones (with -wal and -shm beside it)
 //! blobs/{h}/{n}       larger objects, one file each; n a number in hex that is never used twice, h = n / 4,096
 //! temp/{n}            uploads that are under way
-//! reserve             room set aside for the day when the disk is full
+//! reserve             space set aside for the day when the disk is full
 //! last-backup         when the folder was backed up last
 //! ```
 //!
-//! Every write goes through one thread ([`committer`]): it takes the queued changes into one transaction, syncs once,
-//! and answers. An acknowledged write is on disk. A large object is streamed to `temp`, synced and renamed into
-//! `files`; only then is it added to the index. A deleted one leaves the index first, and its file later. So a crash
-//! leaves at most files that are not in the index, and the next start collects those.
+//! One thread makes all changes ([`committer`]); readers have connections of their own. A write has these steps.
 //!
-//! This module does not replicate, cache or expire anything.
+//! 1. Stage. A body of up to 64 KiB stays in memory. A larger one is streamed to `temp` and synced.
+//! 2. Publish. The file is renamed into `blobs`.
+//! 3. Commit. The committer takes the change with all queued ones into one transaction, checks preconditions, and syncs
+//!    once for the group. This is the commit point: an acknowledged write is on disk.
+//! 4. Delete. A file whose row is gone is removed later, unless a backup still needs it.
+//!
+//! A crash before step 3 leaves files that are not in the index, and a crash before step 4 leaves replaced files. The
+//! next start collects both as orphans. A caller that drops the future before step 3 has changed nothing.
+//!
+//! * A second thread moves a long WAL into the index. When no request has come for a moment, free pages return to the
+//!   disk.
+//! * The inodes of the essential files are compared before each transaction and before it is acknowledged, so that no
+//!   write goes into a folder that was replaced or unmounted.
+//! * A full disk fails a write, not the process. `disk_reserve.rs` keeps space for deletions.
+//! * An integrity check verifies every object against its hash, and changes nothing.
+//! * Every file is created for the serving user, or for the group that shares the folder.
+//!
+//! This module does not replicate, cache or expire anything. Reasons for the index: `docs/decisions/0002` and `0005`.
 
 mod background_throttle;
 mod backup;

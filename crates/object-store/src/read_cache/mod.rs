@@ -4,12 +4,17 @@
 //! from the cache before it begins, and the result of a concurrent read is not cached.
 //!
 //! ```text
-//! reader  GET k: v1 is on its way           writer  forgets k, PUT k v2: 200
-//! reader  v1 is here: remembers it          everybody  GET k: v1, for ever
+//! reader  GET k: v1 is on its way           writer  removes k, PUT k v2: 200
+//! reader  v1 is here: caches it             all later readers  GET k: v1, for ever
 //! ```
 //!
-//! So a reader notes the `stripe` of the key first. It caches nothing if a write has begun since, is under way, or
-//! may still arrive. Concurrent reads of an object that is not cached share one call of the object store.
+//! 1. The reader notes the `stripe` of the key. If a write of the stripe is under way, or may still arrive, the read
+//!    bypasses the cache.
+//! 2. If another reader is fetching the object, it joins that call. Else it sends its own.
+//! 3. It caches the result only if no write of the stripe has begun since step 1.
+//!
+//! Entries are weighted by size, and objects of more than 64 KiB are never cached. The caller decides which keys are
+//! covered. It is the outermost layer but the fence, and decides nothing about the age of data.
 
 mod single_flight;
 mod store;

@@ -3,6 +3,23 @@
 //! Objects use a lean client of our own ([`http1`], [`signer`], [`transport`]), since Larder spends its time there;
 //! everything else uses the AWS SDK ([`bucket_admin`], [`multipart`]). A probe detects the differences between vendors;
 //! they are never derived from a vendor's name.
+//!
+//! * Both clients use one pool of connections. Lifecycle rules ([`lifecycle`]) bypass the SDK: rules of other tools
+//!   must not change by a byte.
+//! * `transport.rs` has the attempts of a request: idempotent requests are retried, redirects of the bucket are
+//!   followed. A write that was sent whole and got no response is never retried.
+//! * `upload.rs` has the steps of uploads. A body of known length streams through. A body of unknown length is buffered
+//!   in parts, charged to the memory budget as they arrive.
+//! * `capabilities.rs` has the probe at the start, and its overrides.
+//! * `signer.rs` signs with a key that is derived once a day. Credentials come from the settings or from AWS's default
+//!   credential provider chain.
+//! * The `Date` of responses supplies the time that all gateways use (`docs/decisions/0008`).
+//!
+//! An upload that fails is aborted at once if the object store itself reported the failure. Every other unfinished
+//! upload is aborted by a job of `kv`, once it has made no progress for a day.
+//!
+//! This module knows neither gateways nor leaders: a bucket without conditional writes gets them from
+//! [`single_writer`](crate::single_writer).
 
 mod bucket;
 mod bucket_admin;

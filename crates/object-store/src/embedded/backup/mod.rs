@@ -9,8 +9,15 @@
 //! admin-token         and whatever else the caller keeps beside the engine's own
 //! ```
 //!
-//! The instant is that of one read of the index (`VACUUM INTO`): the backup has all changes acknowledged before it, and
-//! no others. Files never change, and a hold keeps those that are deleted meanwhile.
+//! 1. Take a shared lock on `backup.lock`. It prevents the deletion of files: the serving process takes the exclusive
+//!    lock for each removal, and a start for each orphan.
+//! 2. Save the index by `VACUUM INTO`. Its one read is the instant: the backup has all changes acknowledged before it,
+//!    and no others.
+//! 3. Copy the files that this index names. Files never change once they are published.
+//! 4. Sync and read everything again, then write `backup.json`: the commit point.
+//!
+//! A backup that fails removes its files. After a crash its folder has no `backup.json`, and is rejected. The system
+//! releases the lock of a process that dies. Backups run in a process of their own: reasons in `docs/decisions/0010`.
 
 mod create;
 mod error;
