@@ -21,10 +21,9 @@ use http::Uri;
 use larder_runtime::clock::{Clock, SkewCorrectedClock};
 
 use super::{
-    credential_chain::AwsConfig,
-    credentials::CurrentCredentials,
+    control_plane::SdkConnector,
+    credentials::{AwsConfig, CurrentCredentials},
     http1::{Endpoint, Http1Client},
-    sdk_connector::SdkConnector,
 };
 use crate::BoxError;
 

@@ -1,7 +1,7 @@
 //! An S3-compatible object store.
 //!
 //! Objects use a lean client of our own ([`http1`], [`signer`], [`transport`]), since Larder spends its time there;
-//! everything else uses the AWS SDK ([`bucket_admin`], [`multipart`]). A probe detects the differences between vendors;
+//! everything else uses the AWS SDK ([`control_plane`]). A probe detects the differences between vendors;
 //! they are never derived from a vendor's name.
 //!
 //! * Both clients use one pool of connections. Lifecycle rules ([`lifecycle`]) bypass the SDK: rules of other tools
@@ -22,32 +22,26 @@
 //! [`single_writer`](crate::single_writer).
 
 mod bucket;
-mod bucket_admin;
 mod capabilities;
-mod credential_chain;
+mod control_plane;
 mod credentials;
-mod error_response;
-mod etag;
 mod http1;
 mod lifecycle;
-mod listing;
+mod lifecycle_document;
 mod location;
-mod multipart;
 mod object_headers;
-mod open;
-mod part_body;
 mod request;
-mod sdk_connector;
+mod response_documents;
 mod signer;
 mod store;
 mod transport;
 mod upload;
 
+pub use bucket::{Encryption, OpenError, S3Options};
 pub use capabilities::{CAPABILITIES_KEY, Capabilities};
 pub use credentials::Credentials;
 pub use http1::{Endpoint, InvalidEndpoint, Timeouts};
 pub use location::AddressStyle;
-pub use open::{Encryption, OpenError, S3Options};
 pub use signer::{Signable, SigningTime, UNSIGNED_PAYLOAD, authorization};
 pub use store::S3Store;
 
@@ -56,11 +50,11 @@ pub use store::S3Store;
 #[doc(hidden)]
 pub mod internals {
     pub use super::{
-        error_response::{ErrorContext, ErrorResponse},
-        etag::{unquote, vendor_part, with_attributes},
         http1::{Head, internals::*},
-        lifecycle::internals::*,
-        listing::{parse_copy, parse_list},
+        lifecycle::{OwnRules, ReadBack, compare},
+        lifecycle_document::Document,
         location::{Address, encode_into, query},
+        object_headers::{unquote, vendor_part, with_attributes},
+        response_documents::{ErrorContext, ErrorResponse, parse_copy, parse_list},
     };
 }

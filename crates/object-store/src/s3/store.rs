@@ -8,17 +8,15 @@ use larder_runtime::clock::{Clock, SkewCorrectedClock, Timestamp};
 
 use super::{
     bucket::Bucket,
-    error_response::ErrorResponse,
-    etag::{vendor_part, with_attributes},
     http1::Response,
     lifecycle::RuleReconciler,
-    listing::{self, parse_copy, parse_list},
     location::{encode_into, query},
     object_headers::{
         ALL_ENCODINGS, add_content_encoding, content_type, decoded_encoding, decoded_error, read_length, read_meta,
-        read_range,
+        read_range, vendor_part, with_attributes,
     },
     request::Request,
+    response_documents::{self, ErrorResponse, parse_copy, parse_list},
     transport::RetrySafety,
     upload,
 };
@@ -238,9 +236,10 @@ impl ObjectStore for S3Store {
         let listed = self.bucket.transport.send(request, RetrySafety::Idempotent).await;
         let response = listed.map_err(|error| self.bucket.map_write_error(error, &Precondition::None))?;
         let head = response.head.clone();
-        let document = response.into_bytes(listing::MAX_DOCUMENT_BYTES).await?;
-        let describe_non_list =
-            |_| Error::Unavailable(listing::describe_non_list(&head, self.bucket.transport.context()).into());
+        let document = response.into_bytes(response_documents::MAX_DOCUMENT_BYTES).await?;
+        let describe_non_list = |_| {
+            Error::Unavailable(response_documents::describe_non_list(&head, self.bucket.transport.context()).into())
+        };
         parse_list(&document, &self.bucket.options.prefix).map_err(describe_non_list)
     }
 

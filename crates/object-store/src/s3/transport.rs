@@ -33,10 +33,10 @@ use larder_runtime::clock::{Clock, Random, SkewCorrectedClock, Timestamp};
 
 use super::{
     credentials::{Credentials, CurrentCredentials, rejects_credentials},
-    error_response::{ErrorContext, ErrorResponse},
     http1::{Endpoint, Head, Http1Client, Http1Error, Phase, Response},
     location::{Location, Resolver},
     request::Request,
+    response_documents::{ErrorContext, ErrorResponse},
     signer::SigningTime,
 };
 use crate::{Error, Result};

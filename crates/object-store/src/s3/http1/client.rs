@@ -20,8 +20,7 @@ use larder_runtime::{
 };
 
 use super::{
-    connection::{Connection, Deadline, Pool, Socket, TlsRoots, invalid_name, is_no_tls},
-    endpoint::Endpoint,
+    connection::{Connection, Deadline, Endpoint, Pool, Socket, TlsRoots, invalid_name, is_no_tls},
     exchange::{Exchange, Http1Error, Phase},
     response::Response,
 };

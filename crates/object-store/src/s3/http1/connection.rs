@@ -1,5 +1,5 @@
-//! Connections: the socket, TLS, the timeout without progress, the bytes read but not used yet, and the pool of idle
-//! connections.
+//! Connections: the address of a server, the socket, TLS, the timeout without progress, the bytes read but not used yet,
+//! and the pool of idle connections.
 //!
 //! A connection stays in the runtime that created it: that runtime wakes its socket, and a task in another one would
 //! need a second wake-up.
@@ -11,6 +11,7 @@ use std::{
     io,
     path::{Path, PathBuf},
     pin::Pin,
+    str::FromStr,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     task::{Context, Poll, ready},
     time::Duration,
@@ -35,8 +36,6 @@ use tokio_rustls::{
 use tokio_util::io::poll_read_buf;
 
 use larder_runtime::{clock::Clock, network::Proxy};
-
-use super::endpoint::Endpoint;
 
 /// Bytes read at a time while the rest is short or unknown: a head and a small body arrive together.
 const SMALL_READ_BYTES: usize = 16 * 1024;
@@ -382,4 +381,117 @@ impl Pool {
 /// Returns the current runtime; `None` if a body is dropped outside of any.
 fn current_runtime() -> Option<runtime::Id> {
     runtime::Handle::try_current().ok().map(|handle| handle.id())
+}
+
+/// A scheme, a host and a port.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Endpoint {
+    /// True if the connection is encrypted.
+    pub is_tls: bool,
+    /// The host: a name, an IPv4 address, or an IPv6 address without its brackets.
+    pub host: Arc<str>,
+    /// The port.
+    pub port: u16,
+}
+
+impl Endpoint {
+    /// Returns the same server with another host.
+    #[must_use]
+    pub fn at(&self, host: &str) -> Self {
+        Self { host: Arc::from(host), ..self.clone() }
+    }
+
+    /// Returns the header `Host`: without the port if it is the scheme's default.
+    pub fn authority(&self) -> String {
+        let host = if self.host.contains(':') { format!("[{}]", self.host) } else { self.host.to_string() };
+        if self.port == default_port(self.is_tls) { host } else { format!("{host}:{}", self.port) }
+    }
+
+    /// Returns host and port, even if the port is the scheme's default.
+    pub fn authority_with_port(&self) -> String {
+        let host = if self.host.contains(':') { format!("[{}]", self.host) } else { self.host.to_string() };
+        format!("{host}:{}", self.port)
+    }
+
+    /// Returns whether the host is an address and not a name.
+    pub fn is_address(&self) -> bool {
+        self.host.parse::<std::net::IpAddr>().is_ok()
+    }
+}
+
+impl fmt::Display for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}://{}", if self.is_tls { "https" } else { "http" }, self.authority())
+    }
+}
+
+/// A text that is not an origin.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("is not an origin; write it like https://s3.example.com or http://10.0.0.5:9000, without a path")]
+pub struct InvalidEndpoint;
+
+impl FromStr for Endpoint {
+    type Err = InvalidEndpoint;
+
+    fn from_str(text: &str) -> Result<Self, InvalidEndpoint> {
+        let uri: http::Uri = text.parse().map_err(|_| InvalidEndpoint)?;
+        let is_tls = match uri.scheme_str() {
+            Some("https") => true,
+            Some("http") => false,
+            Some(_) | None => return Err(InvalidEndpoint),
+        };
+        let authority = uri.authority().ok_or(InvalidEndpoint)?;
+        // Brackets are only for IPv6 addresses, and without a zone.
+        let bracketed = authority.host().strip_prefix('[').and_then(|host| host.strip_suffix(']'));
+        let host = bracketed.unwrap_or(authority.host()).to_ascii_lowercase();
+        let is_host = match bracketed {
+            Some(address) => address.parse::<std::net::Ipv6Addr>().is_ok(),
+            None => host.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._".contains(&byte)),
+        };
+        if !matches!(uri.path(), "" | "/")
+            || uri.query().is_some()
+            || authority.as_str().contains('@')
+            || host.is_empty()
+            || !is_host
+        {
+            return Err(InvalidEndpoint);
+        }
+        Ok(Self { is_tls, host: Arc::from(host), port: authority.port_u16().unwrap_or(default_port(is_tls)) })
+    }
+}
+
+fn default_port(is_tls: bool) -> u16 {
+    if is_tls { 443 } else { 80 }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_origin_is_taken_apart_and_put_together() {
+        for (text, authority) in [
+            ("https://s3.example.com", "s3.example.com"),
+            ("https://s3.example.com:443/", "s3.example.com"),
+            ("http://10.0.0.5:9000", "10.0.0.5:9000"),
+            ("http://[::1]:9000", "[::1]:9000"),
+        ] {
+            assert_eq!(text.parse::<Endpoint>().expect("an origin").authority(), authority);
+        }
+    }
+
+    #[test]
+    fn what_is_no_origin_is_refused() {
+        for text in [
+            "s3.example.com",
+            "ftp://a",
+            "https://a/path",
+            "https://user@a",
+            "https://a?x",
+            "http://",
+            "http://[f1%25eth0]",
+        ] {
+            assert!(text.parse::<Endpoint>().is_err(), "{text}");
+        }
+    }
 }

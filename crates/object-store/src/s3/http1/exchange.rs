@@ -17,7 +17,7 @@ use larder_runtime::telemetry::CallCost;
 use super::{
     client::{RequestBody, Timeouts},
     connection::Connection,
-    head::Head,
+    response::Head,
 };
 use crate::{BodyError, body::ContentLengthCheck};
 

@@ -6,21 +6,17 @@
 
 mod client;
 mod connection;
-mod endpoint;
 mod exchange;
-mod head;
 mod response;
 
 pub use client::{Http1Client, Http1Request, RequestBody, Timeouts};
-pub use connection::{TlsRoots, TlsRootsError};
-pub use endpoint::{Endpoint, InvalidEndpoint};
+pub use connection::{Endpoint, InvalidEndpoint, TlsRoots, TlsRootsError};
 pub use exchange::{Http1Error, Phase};
-pub use head::Head;
-pub use response::Response;
+pub use response::{Head, Response};
 
 /// Functions that the fuzz targets call beyond the public interface.
 #[cfg(feature = "internals")]
 #[doc(hidden)]
 pub mod internals {
-    pub use super::head::Framing;
+    pub use super::response::Framing;
 }

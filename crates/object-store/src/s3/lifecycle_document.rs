@@ -1,10 +1,11 @@
-//! The document of all rules: parsed into rules by their meaning, and written again with all other content unchanged.
+//! The document of all lifecycle rules: parsed into rules by their meaning, and written again with all other content
+//! unchanged.
 //!
 //! The meaning is independent of the notation: elements without order, layout and namespaces.
 
 use quick_xml::{Reader, events::Event};
 
-use super::super::listing::resolve_entity;
+use super::response_documents::resolve_entity;
 use crate::{Error, Result};
 
 /// The root of the document.
