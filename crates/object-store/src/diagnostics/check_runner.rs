@@ -17,10 +17,7 @@ use crate::{
     store::{MAX_LIST_KEYS, ObjectStore},
 };
 
-use super::{
-    keys, objects,
-    optional_features::{self, Conditions},
-};
+use super::checks::{self, Conditions};
 
 /// Prefix of all objects that only a probe writes.
 pub const PROBES: &str = "larder/probe/";
@@ -103,35 +100,35 @@ impl<'a> Examiner<'a> {
             conditions = Some(found);
             Ok(found.outcome())
         };
-        self.check("conditional writes", optional_features::CONDITIONS_DESCRIPTION, LONG_LIMIT, trial).await;
+        self.check("conditional writes", checks::CONDITIONS_DESCRIPTION, LONG_LIMIT, trial).await;
         conditions
     }
 
     /// Probes conditional writes, for stores without better knowledge.
     pub async fn try_conditions(&mut self) -> Option<Conditions> {
         let (objects, folder) = (self.objects, self.folder.clone());
-        self.examine_conditions(optional_features::find_out(objects, &folder)).await
+        self.examine_conditions(checks::find_conditions(objects, &folder)).await
     }
 
     /// Runs all checks that are the same for every object store.
     pub async fn examine(&mut self) {
         let (objects, clock, folder) = (self.objects, self.clock, self.folder.clone());
         let folder = folder.as_str();
-        self.check("reads after writes", objects::SEEN, LIMIT, objects::are_seen(objects, folder)).await;
-        self.check("attributes", objects::KEPT, LIMIT, objects::are_kept(objects, folder)).await;
-        self.check("clock", objects::CLOCK, LIMIT, objects::clock_agrees(objects, clock, folder)).await;
-        self.check("order of lists", keys::ORDER, LIMIT, keys::are_in_order(objects, folder)).await;
-        self.check("long lists", keys::PAGES, LONG_LIMIT, keys::are_all_listed(objects, folder)).await;
-        self.check("odd keys", keys::ODD, LIMIT, keys::odd_ones_are_taken(objects, folder)).await;
-        self.check("large bodies", objects::LARGE, LONG_LIMIT, objects::arrive_whole(objects, folder)).await;
+        self.check("reads after writes", checks::SEEN_WRITES, LIMIT, checks::writes_are_seen(objects, folder)).await;
+        self.check("attributes", checks::KEPT_ATTRIBUTES, LIMIT, checks::attributes_are_kept(objects, folder)).await;
+        self.check("clock", checks::CLOCK_DATE, LIMIT, checks::clock_agrees(objects, clock, folder)).await;
+        self.check("order of lists", checks::KEY_ORDER, LIMIT, checks::keys_are_in_order(objects, folder)).await;
+        self.check("long lists", checks::KEY_PAGES, LONG_LIMIT, checks::keys_are_all_listed(objects, folder)).await;
+        self.check("odd keys", checks::ODD_KEYS, LIMIT, checks::odd_keys_are_taken(objects, folder)).await;
+        self.check(
+            "large bodies",
+            checks::LARGE_BODIES,
+            LONG_LIMIT,
+            checks::large_bodies_arrive_whole(objects, folder),
+        )
+        .await;
         if objects.lifecycle().is_some() {
-            self.check(
-                "lifecycle rules",
-                optional_features::RULES_DESCRIPTION,
-                LIMIT,
-                optional_features::are_kept_rules(objects),
-            )
-            .await;
+            self.check("lifecycle rules", checks::RULES_DESCRIPTION, LIMIT, checks::rules_are_kept(objects)).await;
         }
     }
 

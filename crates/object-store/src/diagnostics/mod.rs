@@ -7,9 +7,7 @@
 //! The checks change no setting and repair nothing: a finding has its outcome, and advice for the operator.
 
 mod check_runner;
-mod keys;
-mod objects;
-mod optional_features;
+mod checks;
 
 pub use check_runner::{Examiner, Finding, OnFinding, Outcome, PROBES, Verdict};
-pub use optional_features::Conditions;
+pub use checks::Conditions;

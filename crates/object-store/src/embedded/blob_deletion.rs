@@ -21,9 +21,8 @@ use std::{
 use rusqlite::Connection;
 
 use super::{
-    folder::{Folder, Paths},
+    folder::{Folder, Paths, open_or_create},
     io_error::OpenError,
-    permissions::open_or_create,
     rows,
 };
 

@@ -28,9 +28,8 @@ use crate::{
 
 use super::{
     blob_deletion::Reaper,
-    folder::{Folder, sync_folder},
+    folder::{Folder, copy, create_inner_folder, create_new, sync_folder},
     io_error::{map_io_error, map_join_error},
-    permissions::{copy, create_inner_folder, create_new},
     rows::{Entry, HASH_MISMATCH},
     store::INLINE_LIMIT,
 };

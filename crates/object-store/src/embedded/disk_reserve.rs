@@ -13,7 +13,7 @@ use std::{
 
 use rusqlite::Connection;
 
-use super::{index, permissions::create_or_truncate};
+use super::{folder::create_or_truncate, index};
 
 /// Bytes of the reserve: the longest log that was just not moved, and one more transaction.
 const RESERVE_BYTES: u64 = 16 * 1024 * 1024;

@@ -32,25 +32,21 @@
 //!
 //! This module does not replicate, cache or expire anything. Reasons for the index: `docs/decisions/0002` and `0005`.
 
-mod background_throttle;
 mod backup;
 mod blob_deletion;
 mod blob_files;
 mod committer;
 mod disk_reserve;
 mod folder;
-mod folder_status;
 mod index;
-mod integrity_check;
+mod inspection;
 mod io_error;
-mod permissions;
 mod rows;
 mod store;
 mod write_batcher;
 
 pub use backup::{BackupError, Manifest, back_up, dated_name, prune, restore};
 pub use folder::FolderLost;
-pub use folder_status::{FolderStatus, register_folder_metrics};
-pub use integrity_check::{IntegrityReport, check_integrity};
+pub use inspection::{FolderStatus, IntegrityReport, check_integrity, register_folder_metrics};
 pub use io_error::OpenError;
 pub use store::{EmbeddedOptions, EmbeddedStore, INLINE_LIMIT};

@@ -28,15 +28,13 @@ use crate::{
 };
 
 use super::{
-    background_throttle::MIN_OBJECTS,
     blob_deletion::{Reaper, collect_orphans},
     blob_files::{BlobAllocator, BlobReader, Value, receive},
-    committer::{Checkpointer, Committer},
+    committer::{Checkpointer, Committer, MIN_OBJECTS},
     disk_reserve::DiskReserve,
-    folder::Folder,
+    folder::{Folder, open_or_create},
     index::{ReaderPool, connect_checkpointer, connect_writer},
     io_error::{OpenError, closed_error, is_index_full, map_io_error, map_join_error},
-    permissions::open_or_create,
     rows::{self, Entry, Location},
     write_batcher::{Change, NewObject, WriteBatcher},
 };

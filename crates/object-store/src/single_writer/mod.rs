@@ -17,11 +17,8 @@
 //! blocks, so a new leader should start a minute after the old one. Reasons: `docs/decisions/0006`.
 
 mod ambiguous_write;
-mod commit_barrier;
-mod in_doubt;
 mod key_locks;
 mod store;
 
-pub use ambiguous_write::{MAX_RETRY_BYTES, RESOLUTION_TIMEOUT};
-pub use in_doubt::IN_DOUBT_WINDOW;
+pub use ambiguous_write::{IN_DOUBT_WINDOW, MAX_RETRY_BYTES, RESOLUTION_TIMEOUT};
 pub use store::SingleWriterStore;

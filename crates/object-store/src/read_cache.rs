@@ -1,28 +1,45 @@
-//! The caching decorator, and its hit rate.
+//! A decorator that caches small objects in memory, for an object store without other writers.
+//!
+//! Each answer is one that the object store would have given at some moment of the call. A write removes the object
+//! from the cache before it begins, and the result of a concurrent read is not cached.
+//!
+//! ```text
+//! reader  GET k: v1 is on its way           writer  removes k, PUT k v2: 200
+//! reader  v1 is here: caches it             all later readers  GET k: v1, for ever
+//! ```
+//!
+//! 1. The reader notes the `stripe` of the key. If a write of the stripe is under way, or may still arrive, the read
+//!    bypasses the cache.
+//! 2. If another reader is fetching the object, it joins that call. Else it sends its own.
+//! 3. It caches the result only if no write of the stripe has begun since step 1.
+//!
+//! Entries are weighted by size, and objects of more than 64 KiB are never cached. The caller decides which keys are
+//! covered. It is the outermost layer but the fence, and decides nothing about the age of data.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicU64, Ordering::Relaxed},
+use std::{
+    collections::HashMap,
+    hash::BuildHasher,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+    time::Duration,
 };
 
 use async_trait::async_trait;
+use bytes::Bytes;
 use foldhash::quality::RandomState;
 use moka::sync::Cache;
-use tokio::task::coop::consume_budget;
+use tokio::{sync::watch, task::coop::consume_budget};
 
 use larder_runtime::clock::Clock;
 
-use crate::{
+use super::{
     body::{BodyError, ByteStream},
     error::{Error, Result, is_ambiguous},
     lifecycle::Lifecycle,
-    object::{GetOptions, ListOptions, ListPage, Object, ObjectMeta, Precondition, PutOptions, PutOutcome},
+    object::{Attributes, GetOptions, ListOptions, ListPage, Object, ObjectMeta, Precondition, PutOptions, PutOutcome},
     store::ObjectStore,
-};
-
-use super::{
-    single_flight::{CachedObject, Fetcher, FlightResult, InFlight, Slot},
-    stripes::{Epoch, IN_DOUBT_WINDOW, Stripes},
 };
 
 /// Maximum size of a cached object in bytes: its readers wait until all of it was read.
@@ -270,7 +287,7 @@ pub struct CacheStats(Arc<[AtomicU64; 3]>);
 
 /// The source of a read's result.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ReadOutcome {
+enum ReadOutcome {
     /// The cache.
     Hit,
     /// A read that was in flight.
@@ -280,7 +297,7 @@ pub enum ReadOutcome {
 }
 
 impl CacheStats {
-    pub(super) fn count(&self, outcome: ReadOutcome) {
+    fn count(&self, outcome: ReadOutcome) {
         self.0[outcome as usize].fetch_add(1, Relaxed);
     }
 
@@ -301,5 +318,198 @@ impl CacheStats {
 
     fn count_of(&self, outcome: ReadOutcome) -> u64 {
         self.0[outcome as usize].load(Relaxed)
+    }
+}
+
+// Single flight: concurrent reads of an object share one call of the object store, and its result as a cache entry.
+
+/// The result of a flight.
+#[derive(Debug, Clone)]
+enum FlightResult {
+    /// The object.
+    Object(Arc<CachedObject>),
+    /// No result to share: an error, or an object that is too large. Each reader reads on its own.
+    NotShared,
+}
+
+/// A read in flight, as its followers see it.
+#[derive(Debug, Clone)]
+struct InFlight(watch::Receiver<Option<FlightResult>>);
+
+/// A read in flight, as its reader sees it. Dropped before it landed, it leaves the followers to read on their own.
+#[derive(Debug)]
+struct Fetcher(watch::Sender<Option<FlightResult>>);
+
+impl InFlight {
+    /// Starts a flight.
+    fn start() -> (Fetcher, Self) {
+        let (sender, receiver) = watch::channel(None);
+        (Fetcher(sender), Self(receiver))
+    }
+
+    /// Waits for the result.
+    async fn result(mut self) -> FlightResult {
+        let landed = self.0.wait_for(Option::is_some).await;
+        landed.ok().and_then(|result| result.clone()).unwrap_or(FlightResult::NotShared)
+    }
+
+    /// Returns whether both are the same read.
+    fn is_same(&self, other: &Self) -> bool {
+        self.0.same_channel(&other.0)
+    }
+}
+
+impl Fetcher {
+    /// Publishes the result to all followers.
+    fn complete(self, result: FlightResult) {
+        self.0.send_replace(Some(result));
+    }
+}
+
+/// Approximate memory of an object beside its bytes and its key.
+const ENTRY_OVERHEAD_BYTES: usize = 384;
+
+/// A cached object.
+#[derive(Debug)]
+struct CachedObject {
+    /// Metadata of the object.
+    meta: ObjectMeta,
+    /// All its bytes.
+    bytes: Bytes,
+}
+
+/// The cache entry of a key.
+#[derive(Debug, Clone)]
+enum Slot {
+    /// The object.
+    Small(Arc<CachedObject>),
+    /// The object is too large to be cached, so no reader should wait for another's read of it.
+    Large,
+}
+
+impl Slot {
+    /// Returns the approximate memory in bytes under this key.
+    fn weight(&self, key: &str) -> u32 {
+        u32::try_from(ENTRY_OVERHEAD_BYTES + key.len() + self.object().map_or(0, CachedObject::weight))
+            .unwrap_or(u32::MAX)
+    }
+
+    fn object(&self) -> Option<&CachedObject> {
+        match self {
+            Self::Small(object) => Some(object),
+            Self::Large => None,
+        }
+    }
+}
+
+impl CachedObject {
+    fn weight(&self) -> usize {
+        let Attributes { content_type, content_encoding } = &self.meta.attributes;
+        self.bytes.len() + content_type.len() + content_encoding.as_ref().map_or(0, String::len)
+    }
+
+    /// Returns the part that `options` ask for, without a copy.
+    fn part(&self, options: GetOptions) -> Result<Object> {
+        let size = self.meta.size;
+        let range = match options.range {
+            None => 0..size,
+            Some(range) => range.resolve(size).ok_or(Error::RangeNotSatisfiable { size })?,
+        };
+        let offset = |at: u64| usize::try_from(at).unwrap_or(usize::MAX);
+        let body = ByteStream::from(self.bytes.slice(offset(range.start)..offset(range.end)));
+        Ok(Object { meta: self.meta.clone(), range, body })
+    }
+}
+
+// Stripes: the shared state of keys with the same hash.
+//
+// A stripe covers about a thousandth of all keys. Sharing one costs a key only this: a write of one keeps the others
+// from being cached meanwhile.
+
+/// Number of stripes.
+const STRIPES: usize = 1024;
+
+/// Time for which a write with unknown outcome may still take effect: the same as that of `single_writer`.
+const IN_DOUBT_WINDOW: Duration = Duration::from_mins(1);
+
+/// The state of the keys of a stripe.
+#[derive(Debug, Default)]
+struct Stripe {
+    /// Number of writes that began.
+    epoch: u64,
+    /// Number of writes under way.
+    writers: usize,
+    /// End, by the monotonic clock, of the time in which a write with unknown outcome may still arrive.
+    in_doubt_until: Duration,
+    /// Reads that others may join.
+    flights: HashMap<Arc<str>, InFlight, RandomState>,
+}
+
+/// The number of writes of a stripe that a reader has seen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Epoch(u64);
+
+impl Stripe {
+    /// Returns the epoch to note before a read; `None` while its result may be outdated on arrival.
+    fn epoch(&self, now: Duration) -> Option<Epoch> {
+        (self.writers == 0 && self.in_doubt_until <= now).then_some(Epoch(self.epoch))
+    }
+
+    /// Returns whether no write has begun since `epoch`.
+    fn is_current(&self, epoch: Epoch) -> bool {
+        self.epoch == epoch.0
+    }
+
+    /// Starts a write: no more readers may join the reads under way.
+    fn begin_write(&mut self, key: &str) {
+        self.epoch += 1;
+        self.writers += 1;
+        self.flights.remove(key);
+    }
+
+    /// Ends a write; one with unknown outcome may still arrive for a while.
+    fn end_write(&mut self, in_doubt_until: Option<Duration>) {
+        self.writers -= 1;
+        if let Some(until) = in_doubt_until {
+            self.in_doubt_until = self.in_doubt_until.max(until);
+        }
+    }
+
+    /// Returns the read of `key` in flight.
+    fn flight(&self, key: &str) -> Option<&InFlight> {
+        self.flights.get(key)
+    }
+
+    /// Starts a read of `key` that others may join.
+    fn add_flight(&mut self, key: Arc<str>, flight: InFlight) {
+        self.flights.insert(key, flight);
+    }
+
+    /// Ends a read, unless another one has replaced it.
+    fn remove_flight(&mut self, key: &str, flight: &InFlight) {
+        if self.flights.get(key).is_some_and(|current| current.is_same(flight)) {
+            self.flights.remove(key);
+        }
+    }
+}
+
+/// All stripes.
+#[derive(Debug)]
+struct Stripes {
+    stripes: Box<[Mutex<Stripe>]>,
+    hasher: RandomState,
+}
+
+impl Default for Stripes {
+    fn default() -> Self {
+        Self { stripes: (0..STRIPES).map(|_| Mutex::default()).collect(), hasher: RandomState::default() }
+    }
+}
+
+impl Stripes {
+    /// Locks the stripe of `key`: for steps that neither wait nor call the object store.
+    fn lock(&self, key: &str) -> MutexGuard<'_, Stripe> {
+        let index = usize::try_from(self.hasher.hash_one(key) % STRIPES as u64).unwrap_or_default();
+        self.stripes[index].lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
