@@ -17,10 +17,7 @@ use http_body_util::Full;
 use crate::{
     kv,
     outbound::{HttpClient, HttpClientError, InvalidServerAddress, ServerAddress},
-    telemetry::{
-        otlp::{CONTENT_TYPE, document},
-        trace::{Span, Tracer},
-    },
+    telemetry::trace::{OTLP_CONTENT_TYPE, Span, Tracer, otlp_document},
 };
 
 use super::scheduler::{Job, JobReport};
@@ -111,13 +108,13 @@ impl SpanExport {
         mut headers: HeaderMap,
         instance: String,
     ) -> Self {
-        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(CONTENT_TYPE));
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(OTLP_CONTENT_TYPE));
         let path = Uri::try_from(format!("{}{TRACES_PATH}", address.base)).unwrap_or(Uri::from_static(TRACES_PATH));
         Self { tracer, collector, path, headers, instance, is_failing: AtomicBool::new(false) }
     }
 
     async fn send(&self, spans: &[Span]) -> Result<SendOutcome, Failure> {
-        let mut request = Request::new(Full::new(Bytes::from(document(spans, &self.instance))));
+        let mut request = Request::new(Full::new(Bytes::from(otlp_document(spans, &self.instance))));
         *request.method_mut() = Method::POST;
         *request.uri_mut() = self.path.clone();
         *request.headers_mut() = self.headers.clone();

@@ -19,14 +19,10 @@
 
 mod clocks;
 mod guard;
-mod random;
-mod skew_corrected;
 mod timeline;
 mod timestamp;
 
-pub use clocks::{Clock, ManualClock, SystemClock};
+pub use clocks::{Clock, ManualClock, Random, SeededRandom, SkewCorrectedClock, SystemClock, SystemRandom};
 pub use guard::{ClockGuard, ClockSafeguards, Suspension};
-pub use random::{Random, SeededRandom, SystemRandom};
-pub use skew_corrected::SkewCorrectedClock;
 pub use timeline::{ClockRecord, Jump, RecordedSuspension};
 pub use timestamp::{Timestamp, TimestampError};

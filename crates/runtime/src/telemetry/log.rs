@@ -272,7 +272,7 @@ mod tests {
     use tracing_subscriber::fmt::MakeWriter;
 
     use super::*;
-    use crate::telemetry::{cost_ledger::CostLedger, request_context::RequestContext};
+    use crate::telemetry::{costs::CostLedger, request_context::RequestContext};
 
     #[test]
     fn requests_are_logged_unless_a_terminal_shows_the_log_or_it_was_set() {

@@ -20,17 +20,17 @@
 //! [`request_context::current`] and [`request_context::with_context`]. Reasons: `docs/decisions/0012`.
 
 mod access_log;
-mod cost_ledger;
 mod costs;
 mod log;
 mod metrics;
-pub mod otlp;
 pub mod request_context;
 pub mod trace;
 
 pub use access_log::{AccessLine, AccessLog, shown_path};
-pub use cost_ledger::{Attribution, CostLedger, CostOwner, OwnerCost, OwnerCosts, Totals};
-pub use costs::{CallClass, CallCost, Costs, InvalidPrices, Prices, charge};
+pub use costs::{
+    Attribution, CallClass, CallCost, CostLedger, CostOwner, Costs, InvalidPrices, OwnerCost, OwnerCosts, Prices,
+    Totals, charge,
+};
 pub use log::{
     AccessLogSetting, Colours, InvalidFilter, Log, LogFilter, LogFormat, StartError, TelemetryOptions,
     register_panic_metrics, start,

@@ -18,8 +18,7 @@ use http::HeaderValue;
 use tokio::task::futures::TaskLocalFuture;
 
 use super::{
-    cost_ledger::{Attribution, CostLedger, CostOwner},
-    costs::Costs,
+    costs::{Attribution, CostLedger, CostOwner, Costs},
     trace::{SpanData, Trace},
 };
 
