@@ -27,31 +27,24 @@ use super::{
         relocation::Relocator,
         state_machine::LifecyclePolicy,
     },
-    listing::{
-        index::Index,
-        query::{self, StorePage, StoreQuery},
-    },
+    listing::index::{self, Index, StorePage, StoreQuery},
     model::{
         errors::{Error, Result},
-        fault_switches::SafetyToggles,
         ids::{StoreId, UserId},
         names::StoreName,
         retention::{DefaultRetention, Retention},
     },
-    names::naming::{Created, Naming},
+    naming::{Created, Naming},
     persist::{
         cache::{CacheCounters, CacheOptions, StoreCache},
         name_claims::Claims,
-        repository::StoreRepository,
+        repository::{SafetyToggles, StoreRepository},
         store_metadata::{Document, Phase, StoreSnapshot},
     },
-    records::service::Records,
+    records::Records,
     store_update::{NewStore, Patch, StoreLocator, StoreUpdate, apply},
-    usage::{
-        counters::{ActivityCounts, StoreUsage, UsageCounters, UsageEvent},
-        recount::Recounter,
-        totals::{OwnerTotals, Totals, Usage},
-    },
+    usage_counters::{ActivityCounts, StoreUsage, UsageCounters, UsageEvent},
+    usage_totals::{OwnerTotals, Recounter, Totals, Usage},
 };
 
 /// All stores.
@@ -283,7 +276,7 @@ impl Catalog {
 
     /// Returns a page of an owner's stores.
     pub async fn list(&self, owner: UserId, query: &StoreQuery) -> Result<StorePage> {
-        query::list(&self.index, &self.repository, owner, query).await
+        index::list(&self.index, &self.repository, owner, query).await
     }
 
     /// Returns the number of stores of an owner, named or not. Reads no documents.

@@ -36,64 +36,61 @@ mod catalog;
 mod lifecycle;
 mod listing;
 mod model;
-mod names;
+mod naming;
 mod persist;
 mod records;
 mod store_update;
-mod usage;
+mod usage_counters;
+mod usage_totals;
 
 pub use catalog::{Catalog, CatalogOptions};
 pub use lifecycle::{
-    abandoned_uploads::AbandonedUploads, bucket_rules::LifecycleRules, canary::Canaries,
-    expiry_extension::ExtendExpiry, reconciler::Failures,
+    abandoned_uploads::AbandonedUploads,
+    bucket_rules::{Canaries, LifecycleRules},
+    expiry_extension::ExtendExpiry,
+    reconciler::Failures,
 };
-pub use listing::query::{StorePage, StoreQuery};
+pub use listing::index::{StorePage, StoreQuery};
 pub use model::{
     access::{GeneralAccess, Right, Shares},
+    bounded_json::{json_cost, members, members_cost},
     encodings::{ContentCoding, RecordAttributes},
     errors::{Error, Result},
-    fault_switches::SafetyToggles,
     ids::{ActorId, IdError, RunId, StoreId, TokenId, UserId},
-    json_cost::{json_cost, members, members_cost},
-    keys::{InvalidKey, MAX_KEY_LENGTH, RecordKey},
-    names::{InvalidName, MAX_NAME_LENGTH, StoreName},
+    names::{InvalidKey, InvalidName, MAX_KEY_LENGTH, MAX_NAME_LENGTH, RecordKey, StoreName},
     retention::{DefaultRetention, LifecycleClass, Retention},
     schema::{CollectionKeys, InvalidSchema, Schema},
 };
-pub use names::naming::Created;
+pub use naming::Created;
 pub use persist::{
     cache::{CacheCounters, CacheOptions},
     clock_record::ClockRecords,
-    format_version::{FORMAT, FormatError, check_format},
+    format_version::{
+        FORMAT, FormatError, JournalError, MigrationJournal, MigrationState, MigrationStep, PREFIXES, check_format,
+        is_backend_specific, may_expire,
+    },
     installation::{CheckError, Installation, InstallationLost, JoinError, SecretFingerprint},
     json::{
         JsonError, UnconditionalWrite, create_json, delete_json, list_names, put_unconditionally, read_json,
         replace_json,
     },
-    migration::{
-        JournalError, MigrationJournal, MigrationState, MigrationStep, PREFIXES, is_backend_specific, may_expire,
-    },
     object_keys::{CLOCK, FORMAT as FORMAT_OBJECT, is_record},
+    repository::SafetyToggles,
     store_metadata::{Contents, Document, Location, Phase, Stats, StoreSnapshot},
 };
-pub use records::{
-    key_range::{KeyPage, KeyQuery, ListedKey},
-    service::Records,
-};
+pub use records::{KeyPage, KeyQuery, ListedKey, Records};
 pub use store_update::{Creator, NewStore, Patch, StoreLocator, StoreUpdate};
-pub use usage::{
-    counters::{ActivityCounts, StoreUsage},
-    totals::{Totals, Usage},
-};
+pub use usage_counters::{ActivityCounts, StoreUsage};
+pub use usage_totals::{Totals, Usage};
 
 /// Parts that the fuzz targets call beyond the public interface.
 #[cfg(feature = "internals")]
 #[doc(hidden)]
 pub mod internals {
     pub use super::{
-        model::{json_validator::JsonValidator, search_text::SearchText},
+        model::{bounded_json::JsonValidator, names::SearchText},
         persist::name_claims::StoredClaim,
-        records::key_range::KeyRange,
+        records::KeyRange,
     };
 
     pub mod object_keys {

@@ -38,8 +38,6 @@
 
 pub mod abandoned_uploads;
 pub mod bucket_rules;
-pub mod canary;
-pub mod copier;
 pub mod deletion;
 pub mod due_queue;
 pub mod expiry_extension;

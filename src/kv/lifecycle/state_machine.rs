@@ -36,11 +36,13 @@ use crate::{
     kv::{
         model::{
             errors::{Error, Result},
-            fault_switches::SafetyToggles,
             names::StoreName,
             retention::{LifecycleClass, Retention},
         },
-        persist::store_metadata::{Document, FormerName, Location, Phase, Relocation, StaleLocation},
+        persist::{
+            repository::SafetyToggles,
+            store_metadata::{Document, FormerName, Location, Phase, Relocation, StaleLocation},
+        },
     },
 };
 

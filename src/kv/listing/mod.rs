@@ -13,4 +13,3 @@
 
 pub mod index;
 pub mod owner_index;
-pub mod query;

@@ -15,7 +15,7 @@ use crate::{
         model::{
             errors::{Error, Result},
             ids::StoreId,
-            search_text::SearchText,
+            names::SearchText,
         },
         persist::object_keys::{EntryKind, IndexEntry},
     },

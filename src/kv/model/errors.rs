@@ -4,7 +4,10 @@ use std::time::Duration;
 
 use crate::storage::{self, BodyError, BoxError, RejectedFor};
 
-use super::{keys::InvalidKey, names::InvalidName, schema::InvalidSchema};
+use super::{
+    names::{InvalidKey, InvalidName},
+    schema::InvalidSchema,
+};
 
 /// The result of a domain operation.
 pub type Result<T, E = Error> = std::result::Result<T, E>;

@@ -9,10 +9,10 @@ use serde_json::{Map, Value};
 use crate::storage::{BodyError, ByteStream, Lease, MemoryBudget};
 
 use super::{
+    bounded_json::JsonValidator,
     encodings::RecordAttributes,
     errors::{Error, Result},
-    json_validator::JsonValidator,
-    keys::RecordKey,
+    names::RecordKey,
 };
 
 /// Maximum size of a schema in bytes: it is part of the store document, which is read and written often.

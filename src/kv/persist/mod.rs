@@ -30,10 +30,8 @@
 pub mod cache;
 pub mod clock_record;
 pub mod format_version;
-pub mod index_entries;
 pub mod installation;
 pub mod json;
-pub mod migration;
 pub mod name_claims;
 pub mod object_keys;
 pub mod repository;

@@ -27,9 +27,8 @@ use crate::{
     clock::Timestamp,
     kv::model::{
         ids::{StoreId, UserId},
-        keys::RecordKey,
+        names::{RecordKey, SearchText},
         retention::LifecycleClass,
-        search_text::SearchText,
     },
 };
 

@@ -2,8 +2,22 @@
 //!
 //! Every write is a compare-and-swap on the document it replaces, and carries a fresh nonce. So no two writers undo
 //! each other's changes, and a writer whose response was lost can read back whether it won.
+//!
+//! # Listing index
+//!
+//! A durable entry of the listing index is one object with all data in its key; the last entry of a store counts. The
+//! store document names its entries before they are written ([`append_index_entry`]), so they are deleted together with
+//! it. The reconciler visits a store after a change and rewrites its last entry ([`publish_index_entry`]). So no crash
+//! orphans an entry, or leaves a store without one. The entry of an unnamed store holds a time at which it has surely
+//! expired; a later expiry is recorded before the earlier one is reached. So lists omit expired stores without reading
+//! documents.
+//!
+//! # Safety toggles
+//!
+//! Each measure against losses has a switch ([`SafetyToggles`]). All are on in production. A simulation can turn them
+//! off one at a time, to show what each prevents: without it, records are lost.
 
-use std::{fmt::Debug, sync::Arc};
+use std::{fmt::Debug, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 
@@ -11,17 +25,69 @@ use crate::{
     clock::{Clock, ClockGuard, Random, Timestamp},
     kv::model::{
         errors::{Error, Result},
-        fault_switches::SafetyToggles,
         ids::{StoreId, UserId},
+        names::SearchText,
+        retention::Retention,
     },
     storage::{self, Attributes, ByteStream, ETag, GetOptions, ObjectStore, Precondition, PutOptions, PutOutcome},
 };
 
 use super::{
     cache::{CacheEntry, StoreCache},
-    index_entries, object_keys,
-    store_metadata::{DOCUMENT_FORMAT, Document, StoreSnapshot},
+    object_keys::{self, EntryKind, IndexEntry},
+    store_metadata::{DOCUMENT_FORMAT, Document, Phase, StoreSnapshot},
 };
+
+/// Measures against losses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a switch of its own")]
+pub struct SafetyToggles {
+    /// A change that took longer than the staleness bound is acknowledged only after a fresh read.
+    pub confirms_late_changes: bool,
+    /// A freeze waits for gateways that do not know it yet.
+    pub waits_when_frozen: bool,
+    /// A switch to a new location waits for gateways that do not know it yet.
+    pub waits_when_cutting_over: bool,
+    /// Each attempt of a relocation copies into a generation of its own.
+    pub fresh_generations: bool,
+    /// A snapshot's age counts from when its read was sent, not from its response.
+    pub ages_from_sending: bool,
+    /// Only a write ends a freeze.
+    pub freezes_until_written: bool,
+    /// An old location stays as long as a request may take.
+    pub delays_removal: bool,
+    /// A change of an unnamed store is acknowledged only when its expiry is late enough.
+    pub extends_before_acknowledging: bool,
+    /// A store is treated as expired only after a fresh read.
+    pub rereads_before_expiry: bool,
+    /// A store is swept when its document says that it has expired, not at an earlier estimate.
+    pub sweeps_by_document: bool,
+    /// An expired store is deleted only when it is found expired again, an hour of uptime later.
+    pub confirms_expiry: bool,
+}
+
+impl SafetyToggles {
+    /// All on, as required in production.
+    pub const ALL: Self = Self {
+        confirms_late_changes: true,
+        waits_when_frozen: true,
+        waits_when_cutting_over: true,
+        fresh_generations: true,
+        ages_from_sending: true,
+        freezes_until_written: true,
+        delays_removal: true,
+        extends_before_acknowledging: true,
+        rereads_before_expiry: true,
+        sweeps_by_document: true,
+        confirms_expiry: true,
+    };
+}
+
+impl Default for SafetyToggles {
+    fn default() -> Self {
+        Self::ALL
+    }
+}
 
 /// Maximum size of a document in bytes; the schema in it is bounded well below that.
 const MAX_DOCUMENT_BYTES: u64 = 2 * 1024 * 1024;
@@ -158,7 +224,7 @@ impl StoreRepository {
     /// Writes the document of a new store, for which a due item was scheduled before, and lists the store.
     pub async fn create(&self, mut document: Document) -> Result<Arc<StoreSnapshot>> {
         let (id, owner, now) = (document.id, document.owner_id, document.created_at);
-        let entry = index_entries::append(&mut document, now);
+        let entry = append_index_entry(&mut document, now);
         let (written, published) =
             futures_util::join!(self.write(document, Precondition::IfAbsent), self.publish(&owner, entry.as_deref()));
         match written? {
@@ -196,7 +262,7 @@ impl StoreRepository {
                 return Ok(snapshot);
             }
             document.touch(self.random.as_ref());
-            let entry = index_entries::append(&mut document, self.clock.now());
+            let entry = append_index_entry(&mut document, self.clock.now());
             self.retract_superseded(&mut document).await?;
             let owner = document.owner_id;
             if let CasOutcome::Won(snapshot) =
@@ -219,9 +285,9 @@ impl StoreRepository {
 
     async fn publish(&self, owner: &UserId, entry: Option<&str>) -> Result<()> {
         let Some(name) = entry else { return Ok(()) };
-        match index_entries::publish(self.objects.as_ref(), owner, name).await {
+        match publish_index_entry(self.objects.as_ref(), owner, name).await {
             // Retry: the document that names the entry is written, and lists would miss the store.
-            Err(Error::Unavailable { .. }) => index_entries::publish(self.objects.as_ref(), owner, name).await,
+            Err(Error::Unavailable { .. }) => publish_index_entry(self.objects.as_ref(), owner, name).await,
             published => published,
         }
     }
@@ -231,7 +297,7 @@ impl StoreRepository {
     async fn retract_superseded(&self, document: &mut Document) -> Result<()> {
         if document.index_entries.len() > MAX_INDEX_ENTRIES {
             let superseded: Vec<_> = document.index_entries.drain(..document.index_entries.len() - 2).collect();
-            index_entries::retract(self.objects.as_ref(), &document.owner_id, &superseded).await?;
+            retract_index_entries(self.objects.as_ref(), &document.owner_id, &superseded).await?;
         }
         Ok(())
     }
@@ -288,4 +354,62 @@ pub async fn put_metadata(
 ) -> storage::Result<PutOutcome> {
     let attributes = Attributes { content_type: "application/json".to_owned(), content_encoding: None };
     objects.put(key, ByteStream::from(Bytes::from(bytes)), PutOptions { attributes, precondition }).await
+}
+
+/// Maximum lag of an entry's expiry behind the store's; it limits how often a store in use writes an entry.
+const MAX_EXPIRY_LAG: Duration = Duration::from_mins(5);
+
+/// Adds to a document that is about to be written the entry that will list its store, unless the last entry is
+/// equal. Returns the entry's name, to be published once the document is written.
+fn append_index_entry(document: &mut Document, now: Timestamp) -> Option<String> {
+    let (kind, search_text, expires_at) = index_listing(document)?;
+    let last = document.index_entries.last().and_then(|name| object_keys::parse_index_entry_name(name));
+    let expiry_lag = expiry_lag(document.retention);
+    let is_current = last.as_ref().is_some_and(|last| {
+        let is_expiry_current = match (last.expires_at, expires_at) {
+            (Some(listed), Some(expires_at)) => listed >= expires_at && listed.since(expires_at) <= expiry_lag,
+            (listed, expires_at) => listed == expires_at,
+        };
+        last.kind == kind && last.search_text == search_text && is_expiry_current
+    });
+    if is_current {
+        return None;
+    }
+    let at = last.map_or(now, |last| now.max(last.at.plus(Duration::from_millis(1))));
+    let expires_at = expires_at.map(|expires_at| expires_at.plus(expiry_lag));
+    let entry = IndexEntry { at, created_at: document.created_at, id: document.id, kind, expires_at, search_text };
+    let name = object_keys::index_entry_name(&entry);
+    document.index_entries.push(name.clone());
+    Some(name)
+}
+
+/// Writes an entry that its store document names. Idempotent.
+async fn publish_index_entry(objects: &dyn ObjectStore, owner: &UserId, name: &str) -> Result<()> {
+    let key = object_keys::index(owner) + name;
+    put_metadata(objects, &key, Vec::new(), Precondition::None).await?;
+    Ok(())
+}
+
+/// Deletes entries that a document named.
+async fn retract_index_entries(objects: &dyn ObjectStore, owner: &UserId, names: &[String]) -> Result<()> {
+    let keys = names.iter().map(|name| object_keys::index(owner) + name).collect();
+    Ok(objects.delete_many(keys).await?)
+}
+
+/// Returns the kind, search text and expiry to list for a store; `None` to leave its listing unchanged.
+pub fn index_listing(document: &Document) -> Option<(EntryKind, Option<SearchText>, Option<Timestamp>)> {
+    let search_text = |name| SearchText::new(name, document.title.as_deref());
+    match (&document.phase, &document.name) {
+        // Its expiry, once known, already removes it from lists.
+        (Phase::Deleted { at, .. }, _) if document.has_expired(*at) => None,
+        (Phase::Deleted { .. }, _) => Some((EntryKind::Deleted, None, None)),
+        (Phase::Creating, _) => Some((EntryKind::Named, search_text(document.pending_name.as_ref()), None)),
+        (_, Some(name)) => Some((EntryKind::Named, search_text(Some(name)), None)),
+        (_, None) => Some((EntryKind::Unnamed, search_text(None), document.expires_at)),
+    }
+}
+
+/// Returns the maximum lag of an entry's expiry behind the store's.
+fn expiry_lag(retention: Retention) -> Duration {
+    (retention.duration() / 10).min(MAX_EXPIRY_LAG)
 }

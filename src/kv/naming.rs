@@ -1,8 +1,14 @@
-//! Naming of stores: at most one store per name, under concurrent requests and crashes.
+//! Unique names: finds a store by its name, creates one with a name, renames one. There is at most one store for each
+//! name, by compare-and-swap alone, under concurrent requests and crashes.
 //!
-//! The protocol is that of [`name_claims`](crate::kv::persist::name_claims): pending name, claim, name. This file runs its
-//! steps for requests, and completes or undoes the steps of others. Tasks of one gateway that want the same name wait for
-//! each other; gateways meet at the claim.
+//! The claim objects and the protocol are in [`name_claims`](crate::kv::persist::name_claims): pending name, claim, name.
+//! This file runs its steps for requests, and completes or undoes the steps of others. The loser of a claim tombstones
+//! its own store document. Any gateway that finds a half-completed claim completes it. A rename that was not
+//! acknowledged is undone instead: by a gateway that creates a store of that name, or within minutes by the reconciler.
+//! The document notes each name that the store has left. The reconciler releases the claim of that name an hour later.
+//!
+//! Tasks of one gateway that want the same name wait for each other; gateways meet at the claim. A caller other than the
+//! owner finds a name with the same reads whether or not the store exists. This file does not decide who may do so.
 
 use std::{
     hash::{BuildHasher, RandomState},
@@ -11,20 +17,19 @@ use std::{
 
 use tokio::sync::{Mutex, MutexGuard};
 
-use crate::{
-    clock::Clock,
-    kv::{
-        lifecycle::{deletion::Deleter, due_queue::DueQueue, state_machine},
-        model::{
-            errors::{Error, Result},
-            ids::{StoreId, UserId},
-            names::StoreName,
-        },
-        persist::{
-            name_claims::{Claim, Claims},
-            repository::StoreRepository,
-            store_metadata::{Document, Phase, StoreSnapshot},
-        },
+use crate::clock::Clock;
+
+use super::{
+    lifecycle::{deletion::Deleter, due_queue::DueQueue, state_machine},
+    model::{
+        errors::{Error, Result},
+        ids::{StoreId, UserId},
+        names::StoreName,
+    },
+    persist::{
+        name_claims::{Claim, Claims},
+        repository::StoreRepository,
+        store_metadata::{Document, Phase, StoreSnapshot},
     },
 };
 

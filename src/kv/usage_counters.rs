@@ -1,7 +1,8 @@
 //! Usage counters of stores: counted in memory, flushed periodically.
 //!
 //! A crash loses the counts since the last flush; only counters and dates shown to users depend on them. Counters are
-//! part of the store document, so listing stores reads only the documents.
+//! part of the store document, so listing stores reads only the documents. A job flushes them about once a minute; a
+//! follower reports them to the leader instead.
 
 use std::{
     collections::HashMap,
@@ -13,21 +14,19 @@ use foldhash::quality::RandomState;
 use futures_util::{StreamExt, stream};
 use serde::{Deserialize, Serialize};
 
-use crate::{
-    clock::{Clock, Timestamp},
-    kv::{
-        model::{
-            errors::{Error, Result},
-            ids::StoreId,
-        },
-        persist::{
-            repository::StoreRepository,
-            store_metadata::{Document, Stats},
-        },
-    },
-};
+use crate::clock::{Clock, Timestamp};
 
-use super::recount::Recounter;
+use super::{
+    model::{
+        errors::{Error, Result},
+        ids::StoreId,
+    },
+    persist::{
+        repository::StoreRepository,
+        store_metadata::{Document, Stats},
+    },
+    usage_totals::Recounter,
+};
 
 /// Number of lock shards for the counters.
 const SHARDS: usize = 16;

@@ -1,4 +1,0 @@
-//! Records: reads, writes, deletions and lists of keys.
-
-pub mod key_range;
-pub mod service;
