@@ -16,16 +16,13 @@ use crate::{
 };
 
 use super::{
-    limits::{
-        concurrency_limit::ConcurrencyLimit,
-        rate_limits::{RateLimits, RateOptions},
-    },
+    limits::{ConcurrencyLimit, RateLimits, RateOptions},
     message::{
         error::ApiError,
-        links::{LinkOrigin, Links},
+        response::{LinkOrigin, Links},
     },
-    proxy::upstream::Upstream,
     routing::store_routes::StoreCall,
+    upstream::Upstream,
 };
 
 /// Options of the API.

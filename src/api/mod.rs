@@ -7,7 +7,7 @@
 //!
 //! 1. Call. `routing` turns method, path and query into a call, without look-ups.
 //! 2. Permit. The request takes a permit of the concurrency limit (`limits`), unless a large body streams.
-//! 3. Leader. On a follower, calls that belong to the leader are forwarded, before their token is looked up (`proxy`).
+//! 3. Leader. On a follower, calls that belong to the leader are forwarded, before their token is looked up (`leader.rs`).
 //! 4. Caller. The token's hash is looked up in memory, else by one read. Then the per-caller rate limit applies.
 //! 5. Store. It is found by id, or by owner and name, in the cache; else by one read for an id, two for a name. The
 //!    reads for a name of another owner do not depend on whether the store exists.
@@ -27,20 +27,25 @@
 mod audit;
 mod context;
 mod description;
+mod leader;
 mod limits;
 mod message;
 mod operations;
-mod proxy;
 mod request_telemetry;
 mod routing;
 mod service;
+mod upstream;
 
 pub use context::{ApiOptions, ApiState};
 pub use description::Description;
-pub use limits::rate_limits::RateOptions;
-pub use message::{links::LinkOrigin, request::REQUEST_ID, response::ResponseBody};
-pub use proxy::{extend_via_leader::LeaderExtension, upstream::Upstream};
+pub use leader::LeaderExtension;
+pub use limits::RateOptions;
+pub use message::{
+    request::REQUEST_ID,
+    response::{LinkOrigin, ResponseBody},
+};
 pub use service::Api;
+pub use upstream::Upstream;
 
 /// Items that the fuzz targets call beyond the public interface.
 #[cfg(feature = "internals")]

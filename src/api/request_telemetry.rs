@@ -23,8 +23,7 @@ use crate::{
 use super::{
     message::response::ResponseBody,
     routing::{
-        admin_routes::AccountCall,
-        route::Endpoint,
+        route::{AccountCall, Endpoint},
         run_routes::{RunCall, RunsCall},
         store_routes::StoreCall,
     },

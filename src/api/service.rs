@@ -30,18 +30,15 @@ use crate::{
 
 use super::{
     context::{ApiOptions, ApiState, Context, RuntimeConfig},
-    limits::{
-        concurrency_limit::{ConcurrencyLimit, Permit},
-        rate_limits::{RateLimitKey, RateLimits},
-    },
+    leader::{self, Invalidation, Leader},
+    limits::{ConcurrencyLimit, Permit, RateLimitKey, RateLimits},
     message::{
         browser_policy,
         error::ApiError,
         request::{self, REQUEST_ID, Request, UnopenedBody},
         response::{InFlightBodies, ResponseBody},
     },
-    operations::{accounts, gateway, run_changes, runs, stores, upstream_access, usage, users},
-    proxy::leader::{self, Invalidation, Leader},
+    operations::{accounts, gateway, run_calls, runs, stores, upstream_access, usage},
     request_telemetry::{self, Operation, RequestMetrics, RequestTelemetry},
     routing::{
         route::{self, Call, Endpoint},
@@ -182,13 +179,13 @@ impl Api {
                 Box::pin(stores::list(context, &grant, &caller, &request)).await
             }
             Endpoint::CreateStore => Box::pin(stores::create(context, &caller, request)).await,
-            Endpoint::Session => Ok(users::session(&authorize_account(&caller, AccountAction::ReadUser)?)),
-            Endpoint::CurrentUser => Ok(users::current(&authorize_account(&caller, AccountAction::ReadUser)?)),
-            Endpoint::Limits => Box::pin(users::limits(context, &caller)).await,
-            Endpoint::MonthlyUsage => users::monthly_usage(context, &caller, &request.query),
+            Endpoint::Session => Ok(accounts::session(&authorize_account(&caller, AccountAction::ReadUser)?)),
+            Endpoint::CurrentUser => Ok(accounts::current(&authorize_account(&caller, AccountAction::ReadUser)?)),
+            Endpoint::Limits => Box::pin(accounts::limits(context, &caller)).await,
+            Endpoint::MonthlyUsage => accounts::monthly_usage(context, &caller, &request.query),
             Endpoint::User(user) => {
                 authorize_account(&caller, AccountAction::ReadUser)?;
-                Box::pin(users::get(context, &user)).await
+                Box::pin(accounts::get_public(context, &user)).await
             }
             Endpoint::Account(call) => {
                 let grant = authorize_account(&caller, call.action())?;
@@ -278,7 +275,7 @@ async fn handle_run_call(
         RunsCall::Run(choice, call) => {
             let (run, grant) = runs::authorize_call(context, caller, &choice, call.action(), &request.query).await?;
             request_telemetry::set_run(&run.id);
-            run_changes::dispatch(context, &grant, run, caller, &call, request).await
+            run_calls::dispatch(context, &grant, run, caller, &call, request).await
         }
     }
 }

@@ -18,11 +18,10 @@ use crate::{
 const TABLE: &str = include_str!("access_table.txt");
 
 /// Source files that name the calls of the API, and the enumerations there that name them.
-const CALLS: [(&str, &[&str]); 4] = [
-    (include_str!("../../src/api/routing/route.rs"), &["Endpoint"]),
+const CALLS: [(&str, &[&str]); 3] = [
+    (include_str!("../../src/api/routing/route.rs"), &["Endpoint", "AccountCall"]),
     (include_str!("../../src/api/routing/store_routes.rs"), &["StoreCall"]),
     (include_str!("../../src/api/routing/run_routes.rs"), &["RunsCall", "RunCall"]),
-    (include_str!("../../src/api/routing/admin_routes.rs"), &["AccountCall"]),
 ];
 
 /// Variants that are no call, but hold one.

@@ -13,7 +13,7 @@ use crate::{
     runs::{RunOrigin, RunStatus},
 };
 
-use super::document::document;
+use super::document;
 
 const METHODS: [&str; 6] = ["GET", "HEAD", "PUT", "POST", "DELETE", "PATCH"];
 

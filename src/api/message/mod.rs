@@ -6,7 +6,6 @@
 pub mod browser_policy;
 pub mod content;
 pub mod error;
-pub mod links;
 pub mod preconditions;
 pub mod request;
 pub mod response;

@@ -1,4 +1,4 @@
-//! Handlers of all calls, one file for each resource. Every function here takes its store from a grant.
+//! Handlers of all calls, by resource. Every function here takes its store from a grant.
 //!
 //! A handler parses its part of the request, calls the domain (`kv`, `auth`, `runs`) and builds the response. Rules
 //! about stores and records belong to the domain, where jobs can use them, too.
@@ -7,15 +7,11 @@ pub mod accounts;
 mod archive;
 pub mod gateway;
 pub mod json_body;
-mod quotas;
 mod records;
 mod responses;
-pub mod run_changes;
-mod run_environment;
+pub mod run_calls;
 pub mod runs;
-mod sharing;
 pub mod stores;
 mod tokens;
 pub mod upstream_access;
 pub mod usage;
-pub mod users;

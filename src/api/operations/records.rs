@@ -25,7 +25,7 @@ use crate::{
 };
 
 use super::{
-    quotas,
+    accounts,
     responses::{Data, KeyItem, KeyList},
 };
 
@@ -239,7 +239,7 @@ pub async fn put_upload(
     }
     let content_coding = content::content_coding(upload.headers)?;
     let content_type = content::content_type(upload.headers)?;
-    quotas::check_record_quota(context, grant, key, upload.length).await?;
+    accounts::check_record_quota(context, grant, key, upload.length).await?;
     let precondition = precondition(context, grant, key, upload.headers).await?;
     let attributes = RecordAttributes { content_type, content_coding };
     let body = limit_length(upload.body, limit);

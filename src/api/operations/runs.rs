@@ -9,7 +9,7 @@ use crate::{
     api::{
         audit,
         context::Context,
-        limits::rate_limits::RateLimitKey,
+        limits::RateLimitKey,
         message::{
             error::ApiError,
             request::{Query, Request},
@@ -32,7 +32,7 @@ use crate::{
 };
 
 use super::{
-    quotas,
+    accounts,
     records::{self, Upload},
     responses::{Data, RunList, RunObject},
 };
@@ -184,7 +184,7 @@ pub async fn start(
         parse_origin(&request.query)?.unwrap_or(RunOrigin::Api),
         parse_wait(&request)?,
     );
-    quotas::check_store_quota(context, account.user()).await?;
+    accounts::check_store_quota(context, account.user()).await?;
     let upstream_ids = match &context.upstream {
         Some(upstream) => Some(upstream.create_for_run().await?),
         None => None,

@@ -28,7 +28,7 @@ use crate::{
 use super::{
     json_body,
     responses::{AccountList, Data},
-    run_environment,
+    run_calls,
 };
 
 /// Maximum number of tokens on a page.
@@ -135,11 +135,11 @@ pub async fn replace(
     let run = context.tokens.get(&user.id, &id).await?.run;
     let new_id = match run {
         None => None,
-        Some(run) => Some(run_environment::register_token(context, &run).await?.1),
+        Some(run) => Some(run_calls::register_token(context, &run).await?.1),
     };
     let (kept, token) = context.tokens.replace(&user, &id, new_id, Duration::from_secs(overlap)).await?;
     if let Some(run) = run {
-        run_environment::revoke_if_finished(context, &run, &kept).await?;
+        run_calls::revoke_if_finished(context, &run, &kept).await?;
     }
     let (user, id, new_token) = (Some(&user.username), Some(&id), Some(&kept.id));
     let details = audit::Details { user, token: id, new_token, ..audit::Details::default() };

@@ -8,8 +8,8 @@ use crate::{
     api::{
         context::Context,
         message::{error::ApiError, request::Query, response::ResponseBody},
-        proxy::upstream::is_read,
         routing::route::ProxiedCall,
+        upstream::is_read,
     },
     auth::{Caller, Denied, RunAction, UpstreamKind, authorize_upstream},
     storage::BoxError,

@@ -3,7 +3,6 @@
 //! Segments are split before they are decoded, so that `a%2Fb` is one (bad) key and not two segments. Routing reads no
 //! body and decides on no access.
 
-pub mod admin_routes;
 pub mod route;
 pub mod run_routes;
 pub mod store_routes;

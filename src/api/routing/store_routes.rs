@@ -3,7 +3,7 @@
 use percent_encoding::percent_decode_str;
 
 use crate::{
-    api::{limits::rate_limits::RateLimitKey, message::error::ApiError},
+    api::{limits::RateLimitKey, message::error::ApiError},
     auth::Action,
     kv::{InvalidKey, RecordKey, StoreId},
 };

@@ -14,7 +14,6 @@ use percent_encoding::percent_decode_str;
 use serde::Deserialize;
 
 use crate::{
-    api::message::{browser_policy, error::ApiError, response::ResponseBody},
     auth::{Token, UpstreamKind, is_upstream_id},
     outbound::{ClientResponse, HttpClient, HttpClientError, RELAYED},
     runs::UpstreamIds,
@@ -22,7 +21,10 @@ use crate::{
     telemetry::{request_context::trace_header, trace::TRACEPARENT},
 };
 
-use super::leader::{body_stream, end_to_end, without_hop_by_hop};
+use super::{
+    leader::{body_stream, end_to_end, without_hop_by_hop},
+    message::{browser_policy, error::ApiError, response::ResponseBody},
+};
 
 /// Fields of a request that authenticate the caller to Larder.
 const CALLER_CREDENTIALS: [HeaderName; 2] = [header::AUTHORIZATION, header::COOKIE];

@@ -4,29 +4,37 @@
 //! on what is stored. The other gateways forward such calls unchanged and relay its responses. The leader authorizes:
 //! no caller gets more through another gateway than from the leader itself, and a call is forwarded before its token is
 //! looked up.
+//!
+//! After a change the follower invalidates what it has cached of the changed store, so that its client sees its own
+//! change. Cache entries are invalidated by time, so that a concurrent read does not bring them back.
+//!
+//! Expiry is extended through the leader as well, for stores changed through this gateway, which writes no documents.
 
 use std::sync::Arc;
 
+use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::stream;
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, Uri, header, request::Parts};
 use http_body::Body;
 use serde::Deserialize;
+use serde_json::json;
 
 use crate::{
-    api::{
-        message::{error::ApiError, request::REQUEST_ID, response::ResponseBody},
-        routing::{
-            route::Endpoint,
-            run_routes::{RunCall, RunsCall},
-            store_routes::{StoreAddress, StoreCall},
-        },
-    },
-    kv::{Catalog, StoreId, StoreName, UserId},
-    outbound::{ClientResponseBody, FORWARDED, HttpClient, HttpClientError},
+    kv::{self, Catalog, ExtendExpiry, StoreId, StoreName, UserId},
+    outbound::{ClientResponseBody, FORWARDED, HttpClient, HttpClientError, LeaderClient, RpcOutcome},
     server::{ClientAddr, FORWARDED_FOR, FORWARDED_HOST, FORWARDED_PROTO},
     storage::{BodyError, BoxError, ByteStream},
     telemetry::{request_context::trace_header, trace::TRACEPARENT},
+};
+
+use super::{
+    message::{error::ApiError, request::REQUEST_ID, response::ResponseBody},
+    routing::{
+        route::Endpoint,
+        run_routes::{RunCall, RunsCall},
+        store_routes::{StoreAddress, StoreCall},
+    },
 };
 
 /// Hop-by-hop fields (RFC 9110, 7.6.1), and those that would upgrade the connection.
@@ -309,6 +317,37 @@ pub fn body_stream(body: ClientResponseBody) -> ByteStream {
         Ok(chunk.map(|chunk| (chunk, body)))
     });
     ByteStream::new(length, chunks)
+}
+
+/// Path of the leader's endpoint.
+const EXTENSIONS_PATH: &str = "/larder/v1/expiry-extensions";
+
+/// Client that requests extensions of expiry from the leader.
+#[derive(Debug)]
+pub struct LeaderExtension {
+    catalog: Arc<Catalog>,
+    leader_client: Arc<LeaderClient>,
+}
+
+impl LeaderExtension {
+    /// Returns a client that uses `leader_client`, and invalidates the stores that the leader wrote.
+    pub fn new(catalog: Arc<Catalog>, leader_client: Arc<LeaderClient>) -> Self {
+        Self { catalog, leader_client }
+    }
+}
+
+#[async_trait]
+impl ExtendExpiry for LeaderExtension {
+    async fn extend(&self, id: StoreId) -> kv::Result<()> {
+        let document = json!({ "store": id }).to_string().into_bytes();
+        match self.leader_client.post(EXTENSIONS_PATH, document).await.map_err(kv::Error::unavailable)? {
+            RpcOutcome::Success => self.catalog.refresh(id).await,
+            RpcOutcome::NotFound => Err(kv::Error::StoreNotFound),
+            RpcOutcome::Failed(status) => Err(kv::Error::unavailable(format!(
+                "cannot extend the expiry of a store: the leader responded with {status}"
+            ))),
+        }
+    }
 }
 
 #[cfg(test)]

@@ -1,4 +1,9 @@
-//! Limit on concurrent requests, and the treatment of the excess.
+//! Limits on requests: how many at once, and how many per second.
+//!
+//! Each gateway counts on its own. Nothing here limits memory (`storage::MemoryBudget`), connections (`server`) or stored
+//! data (quotas).
+//!
+//! # Concurrent requests
 //!
 //! Load beyond the capacity of this gateway and its object store must not make every client wait: a few requests wait
 //! briefly, and the others are rejected at once. A burst is no overload: as long as some request within the last second
@@ -8,8 +13,15 @@
 //! The limit counts the work of the server itself. A large record, or one of unknown length, proceeds at the speed of
 //! its client and is not counted. A request that takes longer than [`MAX_HOLD`] waits for its client, or moves gigabytes,
 //! and loses its permit.
+//!
+//! # Rates
+//!
+//! Rate limits count requests per second of one caller, for one store, and for the records of one store. Each gateway
+//! counts on its own, in whole seconds that begin with the first request.
 
 use std::{
+    collections::HashMap,
+    net::IpAddr,
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicU64, Ordering},
@@ -17,13 +29,17 @@ use std::{
     time::Duration,
 };
 
-use http::{HeaderMap, header};
+use http::{HeaderMap, HeaderValue, header};
+use moka::sync::Cache;
 use tokio::sync::Semaphore;
 
 use crate::{
     clock::Clock,
+    kv::{StoreId, UserId},
     telemetry::{MetricKind, Metrics, Sample},
 };
+
+use super::message::error::ApiError;
 
 /// Maximum length of a body that is counted: as much as arrives with the head, or right behind it.
 const MAX_COUNTED_BODY_BYTES: u64 = 64 * 1024;
@@ -267,11 +283,152 @@ fn is_counted(headers: &HeaderMap) -> bool {
     length.map_or_else(|| !headers.contains_key(header::TRANSFER_ENCODING), |length| length <= MAX_COUNTED_BODY_BYTES)
 }
 
+/// The platform's limits in requests per second, which clients see where there is no limit.
+const PLATFORM_LIMITS: [u32; 2] = [200, 60];
+
+/// Length of a window.
+const RATE_WINDOW: Duration = Duration::from_secs(1);
+
+/// Maximum number of callers and stores that are key at once; an evicted one starts anew.
+const MAX_TRACKED_KEYS: u64 = 200_000;
+
+/// Maximum number of a user's requests that wait for the ends of runs.
+const MAX_WAITS_PER_USER: usize = 1000;
+
+/// Maximum number of requests without a token, from one address, that wait for the ends of runs.
+const MAX_WAITS_PER_ADDRESS: usize = 8;
+
+/// Limits in requests per second; `None` for no limit.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct RateOptions {
+    /// Of one caller: a user, or an address without a token.
+    pub caller: Option<u32>,
+    /// For the records of one store.
+    pub records: Option<u32>,
+    /// For everything else of one store.
+    pub store: Option<u32>,
+}
+
+/// Subject of a limit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum RateLimitKey {
+    /// A user's requests.
+    User(UserId),
+    /// Requests without a valid token, by their address.
+    Address(Option<IpAddr>),
+    /// Requests for a store's records.
+    Records(StoreId),
+    /// Other requests for a store.
+    Store(StoreId),
+}
+
+/// Requests within a window.
+#[derive(Debug)]
+struct Window {
+    began: Duration,
+    count: u32,
+}
+
+/// Rate limiter.
+#[derive(Debug)]
+pub struct RateLimits {
+    options: RateOptions,
+    windows: Cache<RateLimitKey, Arc<Mutex<Window>>>,
+    clock: Arc<dyn Clock>,
+    advertised: [HeaderValue; 2],
+    waiting: Arc<Mutex<HashMap<RateLimitKey, usize>>>,
+}
+
+/// Guard of a request that waits for the end of a run; key until it is dropped.
+#[derive(Debug)]
+pub struct WaitGuard {
+    all: Arc<Mutex<HashMap<RateLimitKey, usize>>>,
+    key: RateLimitKey,
+}
+
+impl Drop for WaitGuard {
+    fn drop(&mut self) {
+        let mut all = self.all.lock().unwrap_or_else(PoisonError::into_inner);
+        match all.get_mut(&self.key) {
+            Some(count) if *count > 1 => *count -= 1,
+            Some(_) | None => drop(all.remove(&self.key)),
+        }
+    }
+}
+
+impl RateLimits {
+    /// Returns a limiter without any counts.
+    pub fn new(options: RateOptions, clock: Arc<dyn Clock>) -> Self {
+        let [records, others] = PLATFORM_LIMITS;
+        let advertised = [options.records.unwrap_or(records), options.store.unwrap_or(others)].map(HeaderValue::from);
+        Self { options, windows: Cache::new(MAX_TRACKED_KEYS), clock, advertised, waiting: Arc::default() }
+    }
+
+    /// Returns the same counts with other limits.
+    #[must_use]
+    pub fn with_options(&self, options: RateOptions) -> Self {
+        let begun = Self::new(options, Arc::clone(&self.clock));
+        Self { windows: self.windows.clone(), waiting: Arc::clone(&self.waiting), ..begun }
+    }
+
+    /// Returns the limit that clients see; they rely on it.
+    pub fn advertised_limit(&self, is_about_record: bool) -> HeaderValue {
+        let [records, others] = &self.advertised;
+        if is_about_record { records.clone() } else { others.clone() }
+    }
+
+    /// Returns whether requests of callers are limited.
+    pub fn limits_callers(&self) -> bool {
+        self.options.caller.is_some()
+    }
+
+    /// Takes back a request of the current window that is key under another subject.
+    pub fn refund(&self, key: RateLimitKey) {
+        if let Some(window) = self.windows.get(&key) {
+            let mut window = window.lock().unwrap_or_else(PoisonError::into_inner);
+            window.count = window.count.saturating_sub(1);
+        }
+    }
+
+    /// Registers a request that waits for the end of a run, or rejects it if too many of the caller wait already.
+    pub fn start_wait(&self, key: RateLimitKey) -> Result<WaitGuard, ApiError> {
+        let limit = match key {
+            RateLimitKey::User(_) => MAX_WAITS_PER_USER,
+            RateLimitKey::Address(_) | RateLimitKey::Records(_) | RateLimitKey::Store(_) => MAX_WAITS_PER_ADDRESS,
+        };
+        let mut all = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = all.entry(key).or_default();
+        if *count >= limit {
+            return Err(ApiError::too_many_waits(limit));
+        }
+        *count += 1;
+        Ok(WaitGuard { all: Arc::clone(&self.waiting), key })
+    }
+
+    /// Counts a request, or rejects it if it exceeds the limit.
+    pub fn check(&self, key: RateLimitKey) -> Result<(), ApiError> {
+        let limit = match key {
+            RateLimitKey::User(_) | RateLimitKey::Address(_) => self.options.caller,
+            RateLimitKey::Records(_) => self.options.records,
+            RateLimitKey::Store(_) => self.options.store,
+        };
+        let Some(limit) = limit else { return Ok(()) };
+        let now = self.clock.monotonic();
+        let window = self.windows.get_with(key, || Arc::new(Mutex::new(Window { began: now, count: 0 })));
+        let mut window = window.lock().unwrap_or_else(PoisonError::into_inner);
+        if now.saturating_sub(window.began) >= RATE_WINDOW {
+            *window = Window { began: now, count: 0 };
+        }
+        window.count = window.count.saturating_add(1);
+        if window.count > limit { Err(ApiError::rate_limited(limit)) } else { Ok(()) }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::{pin::pin, task::Poll};
 
-    use crate::clock::{ManualClock, Timestamp};
+    use crate::clock::{ManualClock, SeededRandom, Timestamp};
 
     use super::*;
 
@@ -369,5 +526,42 @@ mod tests {
         assert!(is_counted(&with(header::CONTENT_LENGTH, "65536")));
         assert!(!is_counted(&with(header::CONTENT_LENGTH, "65537")));
         assert!(!is_counted(&with(header::TRANSFER_ENCODING, "chunked")));
+    }
+
+    #[test]
+    fn the_first_request_beyond_the_limit_is_refused_until_the_second_is_over() {
+        let clock = Arc::new(ManualClock::new(Timestamp::from_millis(0)));
+        let limits = RateLimits::new(RateOptions { store: Some(60), ..RateOptions::default() }, clock.clone());
+        let random = SeededRandom::new(1);
+        let (one, other) = (StoreId::generate(&random), StoreId::generate(&random));
+        for _ in 0..2 {
+            for request in 1..=100 {
+                assert_eq!(limits.check(RateLimitKey::Store(one)).is_ok(), request <= 60, "{request}");
+                assert!(limits.check(RateLimitKey::Records(one)).is_ok());
+            }
+            assert!(limits.check(RateLimitKey::Store(other)).is_ok());
+            clock.advance(RATE_WINDOW);
+        }
+    }
+
+    #[test]
+    fn a_request_that_is_given_back_leaves_room_for_another() {
+        let clock = Arc::new(ManualClock::new(Timestamp::from_millis(0)));
+        let limits = RateLimits::new(RateOptions { caller: Some(1), ..RateOptions::default() }, clock);
+        let guess = RateLimitKey::Address(None);
+        assert!(limits.check(guess).is_ok() && limits.check(guess).is_err());
+        limits.refund(guess);
+        limits.refund(guess);
+        assert!(limits.check(guess).is_ok() && limits.check(guess).is_err());
+    }
+
+    #[test]
+    fn clients_get_the_configured_limit_or_that_of_the_platform() {
+        let advertised = |options| {
+            let limits = RateLimits::new(options, Arc::new(ManualClock::new(Timestamp::from_millis(0))));
+            [limits.advertised_limit(true), limits.advertised_limit(false)]
+        };
+        assert_eq!(advertised(RateOptions::default()), ["200", "60"]);
+        assert_eq!(advertised(RateOptions { records: Some(7), store: Some(5), caller: Some(1) }), ["7", "5"]);
     }
 }
