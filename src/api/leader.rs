@@ -114,7 +114,7 @@ pub fn leader_call_invalidation(endpoint: &Endpoint, headers: &HeaderMap) -> Opt
     }
 }
 
-/// Returns the same for a call on runs. Runs report often; the access of a run's store invalidation with the run, and this
+/// Returns the same for a call on runs. Runs report often; the access of a run's store changes with the run, and this
 /// gateway may serve it from its cache within the staleness bound.
 fn run_call_invalidation(call: &RunsCall, headers: &HeaderMap) -> Option<Invalidation> {
     match call {

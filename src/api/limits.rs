@@ -77,7 +77,7 @@ pub struct Overloaded;
 
 /// Limiter of concurrent requests.
 ///
-/// Authorized requests set no timer: most end in less than a millisecond. A counter for each time window has the number
+/// Admitted requests set no timer: most end in less than a millisecond. A counter for each time window has the number
 /// of its requests that still hold permits; later requests reclaim permits that were held for too long.
 #[derive(Debug)]
 pub struct ConcurrencyLimit {
@@ -289,7 +289,7 @@ const PLATFORM_LIMITS: [u32; 2] = [200, 60];
 /// Length of a window.
 const RATE_WINDOW: Duration = Duration::from_secs(1);
 
-/// Maximum number of callers and stores that are key at once; an evicted one starts anew.
+/// Maximum number of callers and stores that are counted at once; an evicted one starts anew.
 const MAX_TRACKED_KEYS: u64 = 200_000;
 
 /// Maximum number of a user's requests that wait for the ends of runs.
@@ -382,7 +382,7 @@ impl RateLimits {
         self.options.caller.is_some()
     }
 
-    /// Takes back a request of the current window that is key under another subject.
+    /// Takes back a request of the current window that counts for another subject.
     pub fn refund(&self, key: RateLimitKey) {
         if let Some(window) = self.windows.get(&key) {
             let mut window = window.lock().unwrap_or_else(PoisonError::into_inner);

@@ -93,7 +93,7 @@ impl Problem {
 
 impl Health {
     /// Returns the health of a gateway that joined an `installation` in `objects` and uses one clock, on a machine
-    /// with a clock of its own, until it is `drain_signal`.
+    /// with a clock of its own, until `drain_signal` begins.
     pub(super) fn new(
         objects: Arc<dyn ObjectStore>,
         installation: Installation,

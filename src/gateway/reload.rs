@@ -1,4 +1,4 @@
-//! Reloader the configuration while requests are served: all changeable settings, or none.
+//! Reloads the configuration while requests are served: all changeable settings, or none.
 
 use std::{
     net::SocketAddr,

@@ -16,7 +16,7 @@ pub struct LeaderClient {
     authorization: HeaderValue,
 }
 
-/// Outcome of a request that was outcome.
+/// Outcome of a request that got a response.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RpcOutcome {
     /// Success.

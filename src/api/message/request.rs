@@ -200,7 +200,7 @@ impl<'a> Query<'a> {
         Ok(usize::try_from(offset).unwrap_or(usize::MAX))
     }
 
-    /// Reads `offset`, `limit` and `desc`: a page of at max `max` accounts or tokens.
+    /// Reads `offset`, `limit` and `desc`: a page of at most `max` accounts or tokens.
     pub fn page(&self, max: usize) -> Result<PageQuery, ApiError> {
         let (offset, limit) = (self.offset()?, self.limit(max)?);
         Ok(PageQuery { offset, limit, descending: self.flag("desc") })

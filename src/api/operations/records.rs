@@ -29,7 +29,7 @@ use super::{
     responses::{Data, KeyItem, KeyList},
 };
 
-/// Returns a record, or the requested part of it: one object call, unless the part cannot be upload. Only the record
+/// Returns a record, or the requested part of it: one object call, unless the part cannot be sent. Only the record
 /// itself shows whether it must be decoded, and whether it is still the version of which the client has other parts.
 pub async fn get(
     context: &Context,
@@ -152,7 +152,7 @@ impl Coding {
     }
 }
 
-/// Returns whether the requested part of the record may be upload.
+/// Returns whether the requested part of the record may be sent.
 fn may_send_range(context: &Context, meta: &ObjectMeta, coding: Coding, headers: &HeaderMap) -> bool {
     !coding.is_decoded()
         && preconditions::if_range_matches(headers, meta.etag.as_str(), meta.last_modified, context.clock.now())

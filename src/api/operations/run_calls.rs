@@ -51,7 +51,7 @@ pub async fn dispatch(
         RunCall::Metamorph => metamorph(context, grant, &run, caller, request).await,
         RunCall::Finish => finish(context, grant, caller, request).await,
         RunCall::Heartbeat => Ok(runs::run_response(StatusCode::OK, &context.runs.heartbeat(&grant.run().id).await?)),
-        RunCall::CreateEnvironment => create(context, grant, caller, request).await,
+        RunCall::CreateEnvironment => create_environment(context, grant, caller, request).await,
         RunCall::Restart => Err(ApiError::not_served(
             "it starts no programs, neither again: the program that runs the Actor can make another run",
         )),
@@ -69,7 +69,7 @@ fn no_log(request: &Request<'_>) -> ApiError {
     }
 }
 
-/// Invalidation a run's status message, and the access to the run and its store.
+/// Changes a run's status message, and the access to the run and its store.
 async fn update(
     context: &Context,
     grant: &RunGrant,
@@ -241,7 +241,7 @@ struct Entry<'a> {
 /// Creates a token for a run, which ends with it: for its store, its dataset and its request queue, and with
 /// `{"openStores": true}` for the stores that the run creates and its owner's named stores. `{"apiBaseUrl": origin}` is
 /// the address of this server for the program, if not the public URL.
-async fn create(
+async fn create_environment(
     context: &Context,
     grant: &RunGrant,
     caller: &Caller,

@@ -195,7 +195,7 @@ pub fn get(context: &Context, grant: &Grant) -> Response<ResponseBody> {
     response::json(StatusCode::OK, &Data { data: StoreObject::new(context, grant) })
 }
 
-/// Invalidation a store's settings.
+/// Changes a store's settings.
 pub async fn update(
     context: &Context,
     grant: &Grant,

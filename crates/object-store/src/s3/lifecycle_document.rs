@@ -317,15 +317,15 @@ mod tests {
 
     #[test]
     fn a_prefix_is_the_same_wherever_a_vendor_writes_it() {
-        let normalized_action = meaning("<Filter><Prefix>p/</Prefix></Filter>");
-        assert_eq!(normalized_action.prefix(), Some("p/"));
+        let usual = meaning("<Filter><Prefix>p/</Prefix></Filter>");
+        assert_eq!(usual.prefix(), Some("p/"));
         for same in [
             "<Prefix>p/</Prefix>",
             "<Filter>\n<And> <Prefix>p/</Prefix> </And></Filter>",
             "<Filter><Prefix>p&#x2F;</Prefix></Filter>",
             "<Prefix/><Filter><Prefix>p/</Prefix></Filter>",
         ] {
-            assert_eq!(meaning(same), normalized_action, "{same}");
+            assert_eq!(meaning(same), usual, "{same}");
         }
         for other in [
             "",
@@ -336,7 +336,7 @@ mod tests {
             "<Filter><Prefix>p/ </Prefix></Filter>",
             "<Filter><And><Prefix>p/</Prefix><Tag><Key>k</Key><Value>v</Value></Tag></And></Filter>",
         ] {
-            assert_ne!(meaning(other), normalized_action, "{other}");
+            assert_ne!(meaning(other), usual, "{other}");
         }
         assert!(meaning("<Prefix/>").filter().is_empty() && meaning("").prefix().is_none());
     }

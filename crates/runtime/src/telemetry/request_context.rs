@@ -69,7 +69,7 @@ impl ClientIdentity {
 }
 
 impl RequestContext {
-    /// Returns the context of the request with that id.
+    /// Returns the context of a request with that id.
     pub fn new(id: HeaderValue, ledger: Arc<CostLedger>, trace: Option<Box<Trace>>) -> Self {
         let attribution = Attribution { is_request: true, ..Attribution::default() };
         Self::from_handle(ContextHandle {
