@@ -201,8 +201,8 @@ const COMMON_SETTINGS: [&str; 9] = [
 /// Server that a command uses. The caller is identified by `LARDER_TOKEN` or by the token in the data folder.
 #[derive(Debug, clap::Args)]
 pub(super) struct ServerArguments {
-    /// Server URL [env: `LARDER_URL`] [default: the local server, or the data folder if none runs]
     #[arg(long, value_name = "URL", global = true, help_heading = SERVER_HEADING)]
+    #[arg(help = "Server URL [env: LARDER_URL] [default: the local server, or the data folder if none runs]")]
     pub(super) url: Option<String>,
     #[command(flatten)]
     pub(super) settings: Settings,

@@ -27,11 +27,10 @@ pub(super) struct ImportArguments {
     /// Exported folder or ZIP file, or storage folder of Crawlee or the Apify SDKs (contains `key_value_stores`)
     #[arg(value_name = "PATH", required_unless_present = "from", conflicts_with = "from")]
     path: Option<PathBuf>,
-    /// Source server with the same API, such as <https://api.apify.com>
-    #[arg(long, value_name = "URL")]
+    #[arg(long, value_name = "URL", help = "Source server with the same API, such as https://api.apify.com")]
     from: Option<String>,
-    /// Token for the source server; the environment hides it from other users [env: `LARDER_FROM_TOKEN`]
     #[arg(long, value_name = "TOKEN", requires = "from")]
+    #[arg(help = "Token for the source server; other users cannot see it in the variable [env: LARDER_FROM_TOKEN]")]
     token: Option<String>,
     /// Store on the source server: name, user~name or id; repeatable [default: all named stores]
     #[arg(long, value_name = "STORE", requires = "from")]
