@@ -12,7 +12,7 @@ use crate::{
     gateway::{Diagnosis, Mode, Progress},
     server::Tls,
     storage::{
-        diagnostics::{Finding, Verdict},
+        diagnostics::{CheckResult, Status},
         embedded::check_integrity,
     },
 };
@@ -92,7 +92,10 @@ fn check_data(config: &Config) -> ExitCode {
 /// Maximum number of characters of a check's name.
 const NAME_WIDTH: usize = 18;
 
-/// Examines the backend of the configuration, and shows the results, for people or as JSON.
+/// Maximum number of characters of a status.
+const STATUS_WIDTH: usize = 8;
+
+/// Diagnoses the configured backend, and shows the results as a table or as JSON.
 pub(super) fn doctor(is_json: bool, sources: &ConfigSources) -> ExitCode {
     let config = match load(sources) {
         Ok(loaded) => loaded.config,
@@ -123,26 +126,26 @@ pub(super) fn doctor(is_json: bool, sources: &ConfigSources) -> ExitCode {
 
 fn print_json(diagnosis: &Diagnosis) {
     let mut shown = serde_json::json!(diagnosis);
-    shown["well"] = diagnosis.is_healthy().into();
+    shown["isHealthy"] = diagnosis.is_healthy().into();
     output::print_line(&format!("{shown:#}"));
 }
 
 /// Shows a step as soon as it is done, so that users see slow steps, and keep the results of an interrupted run.
 fn print_step(step: Progress<'_>) {
-    let Finding { check, tried, outcome } = match step {
+    let CheckResult { check, description, outcome } = match step {
         Progress::Begun(backend) => return output::print_line(&format!("{backend}\n")),
-        Progress::Found(finding) => finding,
+        Progress::Found(result) => result,
     };
-    let verdict = match outcome.verdict {
-        Verdict::Ok => "ok",
-        Verdict::Lacks => "lacks",
-        Verdict::Wrong => "WRONG",
-        Verdict::Unfinished => "UNDONE",
+    let status = match outcome.status {
+        Status::Pass => "pass",
+        Status::Degraded => "degraded",
+        Status::Fail => "FAIL",
+        Status::TimedOut => "TIMEOUT",
     };
-    output::print_line(&format!("{verdict:<6}  {check:<NAME_WIDTH$}  {}", outcome.meaning));
+    output::print_line(&format!("{status:<STATUS_WIDTH$}  {check:<NAME_WIDTH$}  {}", outcome.message));
     if let Some(advice) = &outcome.advice {
-        let margin = " ".repeat(NAME_WIDTH + 8);
-        output::print_line(&format!("{margin}  test: {tried}\n{margin}  fix: {advice}"));
+        let margin = " ".repeat(STATUS_WIDTH + NAME_WIDTH + 2);
+        output::print_line(&format!("{margin}  test: {description}\n{margin}  fix: {advice}"));
     }
 }
 

@@ -13,7 +13,7 @@ use crate::{
     kv::{FormatError, check_format},
     storage::{
         ObjectStore,
-        diagnostics::{Examiner, Finding, Outcome, Verdict},
+        diagnostics::{CheckResult, CheckRunner, Outcome, Status},
         embedded::{EmbeddedOptions, EmbeddedStore, FolderStatus, OpenError},
     },
 };
@@ -41,8 +41,8 @@ pub struct Diagnosis {
     pub backend: String,
     /// Access mode of the backend; `None` if unknown.
     pub mode: Option<Mode>,
-    /// The findings, in the order of the checks.
-    pub findings: Vec<Finding>,
+    /// The results, in the order of the checks.
+    pub results: Vec<CheckResult>,
 }
 
 /// A step of a diagnosis.
@@ -50,26 +50,26 @@ pub struct Diagnosis {
 pub enum Progress<'a> {
     /// Start, with the name of the backend.
     Begun(&'a str),
-    /// A finding.
-    Found(&'a Finding),
+    /// A result.
+    Found(&'a CheckResult),
 }
 
-/// The findings so far; each is reported when it is added.
-struct Findings<'a> {
-    all: Vec<Finding>,
+/// The results so far; each is reported when it is added.
+struct Results<'a> {
+    all: Vec<CheckResult>,
     progress: &'a (dyn Fn(Progress<'_>) + Sync),
 }
 
-impl<'a> Findings<'a> {
+impl<'a> Results<'a> {
     fn new(backend: &str, progress: &'a (dyn Fn(Progress<'_>) + Sync)) -> Self {
         progress(Progress::Begun(backend));
         Self { all: Vec::new(), progress }
     }
 
-    fn add(&mut self, check: &'static str, tried: &'static str, outcome: Outcome) {
-        let finding = Finding { check, tried, outcome };
-        (self.progress)(Progress::Found(&finding));
-        self.all.push(finding);
+    fn add(&mut self, check: &'static str, description: &'static str, outcome: Outcome) {
+        let result = CheckResult { check, description, outcome };
+        (self.progress)(Progress::Found(&result));
+        self.all.push(result);
     }
 }
 
@@ -86,7 +86,7 @@ pub enum Mode {
 }
 
 impl Diagnosis {
-    /// Diagnoses the backend, and reports each finding as soon as it is known.
+    /// Diagnoses the backend, and reports each result as soon as it is known.
     pub async fn run(config: &Config, progress: &(dyn Fn(Progress<'_>) + Sync)) -> Self {
         let (clock, random): (Arc<dyn Clock>, Arc<dyn Random>) = (Arc::new(SystemClock), Arc::new(SystemRandom));
         #[cfg(feature = "s3")]
@@ -98,7 +98,7 @@ impl Diagnosis {
 
     /// Returns whether all checks completed without a problem.
     pub fn is_healthy(&self) -> bool {
-        self.findings.iter().all(|finding| matches!(finding.outcome.verdict, Verdict::Ok | Verdict::Lacks))
+        self.results.iter().all(|result| matches!(result.outcome.status, Status::Pass | Status::Degraded))
     }
 }
 
@@ -110,27 +110,27 @@ async fn of_bucket(
     progress: &(dyn Fn(Progress<'_>) + Sync),
 ) -> Diagnosis {
     let backend = describe_backend(config);
-    let tried = "open the bucket with the keys that are set, and make it if it is missing";
-    let mut findings = Findings::new(&backend, progress);
+    let description = "open the bucket with the configured credentials, and create it if it does not exist";
+    let mut results = Results::new(&backend, progress);
     let opened = tokio::select! {
         opened = S3Store::open(config.s3.clone(), Arc::clone(&clock), Arc::clone(&random)) => {
-            opened.map_err(|error| Outcome::failed(&error))
+            opened.map_err(|error| Outcome::from_error(&error))
         }
-        () = clock.sleep(CHECK_TIMEOUT) => Err(Outcome::unfinished(CHECK_TIMEOUT.as_secs())),
+        () = clock.sleep(CHECK_TIMEOUT) => Err(Outcome::timed_out(CHECK_TIMEOUT.as_secs())),
     };
     let bucket = match opened {
         Ok(bucket) => bucket,
         Err(outcome) => {
-            findings.add("bucket", tried, outcome);
-            return Diagnosis { backend, mode: None, findings: findings.all };
+            results.add("bucket", description, outcome);
+            return Diagnosis { backend, mode: None, results: results.all };
         }
     };
-    findings.add("bucket", tried, Outcome::ok("the bucket can be opened with these keys"));
-    let pass_on = |finding: &Finding| progress(Progress::Found(finding));
-    let mut examiner = Examiner::new(&bucket, clock.as_ref(), random.as_ref()).passing_on(&pass_on);
-    let conditions = examiner.examine_conditions(Box::pin(bucket.detect_conditions(random.as_ref()))).await;
-    examiner.examine().await;
-    examiner
+    results.add("bucket", description, Outcome::pass("the bucket can be opened with these credentials"));
+    let report = |result: &CheckResult| progress(Progress::Found(result));
+    let mut runner = CheckRunner::new(&bucket, clock.as_ref(), random.as_ref()).with_callback(&report);
+    let conditions = runner.check_conditions(Box::pin(bucket.detect_conditions(random.as_ref()))).await;
+    runner.run_all().await;
+    runner
         .check(
             "codings",
             S3Store::CONTENT_ENCODINGS_DESCRIPTION,
@@ -138,34 +138,34 @@ async fn of_bucket(
             bucket.check_content_encodings(random.as_ref()),
         )
         .await;
-    examiner.check("old versions", S3Store::VERSIONING_DESCRIPTION, CHECK_TIMEOUT, bucket.check_versioning()).await;
-    findings.all.extend(examiner.finish().await);
-    findings.add("format", FORMAT_TRIED, format_of(&bucket).await);
+    runner.check("old versions", S3Store::VERSIONING_DESCRIPTION, CHECK_TIMEOUT, bucket.check_versioning()).await;
+    results.all.extend(runner.finish().await);
+    results.add("format", FORMAT_DESCRIPTION, format_of(&bucket).await);
     let access =
         conditions.map(
             |conditions| if conditions.are_relied_on() { BackendAccess::SharedCas } else { BackendAccess::SharedNoCas },
         );
     if let Some(access) = access {
         let outcome = match Role::from_config(config, access, &clock) {
-            Ok(_) => Outcome::ok("these settings fit the object store"),
-            Err(error) => Outcome::lacks(error.to_string(), "set it where `serve` runs"),
+            Ok(_) => Outcome::pass("these settings fit the object store"),
+            Err(error) => Outcome::degraded(error.to_string(), "set it for `serve`"),
         };
-        findings.add("configuration", "what `serve` would make of these settings", outcome);
+        results.add("configuration", "apply these settings as `serve` does", outcome);
     }
-    let has_rules = |finding: &Finding| finding.check == "lifecycle rules" && finding.outcome.verdict == Verdict::Ok;
-    let canaries = Canaries { objects: &bucket, clock: clock.as_ref(), has_rules: findings.all.iter().any(has_rules) };
-    let looked = tokio::select! {
-        looked = canaries.check() => looked.map_err(|error| Outcome::failed(&error)),
-        () = clock.sleep(CHECK_TIMEOUT) => Err(Outcome::unfinished(CHECK_TIMEOUT.as_secs())),
+    let has_rules = |result: &CheckResult| result.check == "lifecycle rules" && result.outcome.status == Status::Pass;
+    let canaries = Canaries { objects: &bucket, clock: clock.as_ref(), has_rules: results.all.iter().any(has_rules) };
+    let read = tokio::select! {
+        read = canaries.check() => read.map_err(|error| Outcome::from_error(&error)),
+        () = clock.sleep(CHECK_TIMEOUT) => Err(Outcome::timed_out(CHECK_TIMEOUT.as_secs())),
     };
-    let tried = "look what became of them";
-    let unseen = |outcome| vec![Finding { check: "canaries", tried, outcome }];
-    for Finding { check, tried, outcome } in looked.unwrap_or_else(unseen) {
-        findings.add(check, tried, outcome);
+    let description = "read the canaries back";
+    let failed = |outcome| vec![CheckResult { check: "canaries", description, outcome }];
+    for CheckResult { check, description, outcome } in read.unwrap_or_else(failed) {
+        results.add(check, description, outcome);
     }
     bucket.close().await;
     let mode = access.map(|access| if access == BackendAccess::SharedCas { Mode::Conditional } else { Mode::Leader });
-    Diagnosis { backend, mode, findings: findings.all }
+    Diagnosis { backend, mode, results: results.all }
 }
 
 async fn of_folder(
@@ -175,64 +175,64 @@ async fn of_folder(
     progress: &(dyn Fn(Progress<'_>) + Sync),
 ) -> Diagnosis {
     let backend = describe_backend(config);
-    let mut findings = Findings::new(&backend, progress);
-    examine_folder(config, (&clock, &random), &mut findings).await;
-    Diagnosis { backend, mode: Some(Mode::Alone), findings: findings.all }
+    let mut results = Results::new(&backend, progress);
+    check_folder(config, (&clock, &random), &mut results).await;
+    Diagnosis { backend, mode: Some(Mode::Alone), results: results.all }
 }
 
-async fn examine_folder(
+async fn check_folder(
     config: &Config,
     (clock, random): (&Arc<dyn Clock>, &Arc<dyn Random>),
-    findings: &mut Findings<'_>,
+    results: &mut Results<'_>,
 ) {
-    let progress = findings.progress;
-    let mut add = |check, tried, outcome| findings.add(check, tried, outcome);
-    let standing = match FolderStatus::read(&config.data) {
-        Ok(standing) => standing,
+    let progress = results.progress;
+    let mut add = |check, description, outcome| results.add(check, description, outcome);
+    let folder = match FolderStatus::read(&config.data) {
+        Ok(folder) => folder,
         Err(error) => {
-            return add("data folder", "look at it", Outcome::failed(&error));
+            return add("data folder", "read its status", Outcome::from_error(&error));
         }
     };
-    add("free room", "ask the disk", room(standing.free_bytes));
-    let (check, tried) = ("data folder", "open it as `serve` does, unless that would change it");
-    match &standing.format {
+    add("free space", "ask the file system", free_space(folder.free_bytes));
+    let (check, description) = ("data folder", "open it as `serve` does, unless that would change it");
+    match &folder.format {
         None => {
             let outcome = match FolderStatus::reject_foreign(&config.data) {
-                Ok(()) => Outcome::ok("the folder is not there yet: the first start makes it"),
-                Err(error) => Outcome::failed(&error),
+                Ok(()) => Outcome::pass("the folder does not exist yet: the first start creates it"),
+                Err(error) => Outcome::from_error(&error),
             };
-            return add(check, tried, outcome);
+            return add(check, description, outcome);
         }
-        Some(format) if !standing.is_current => {
-            let meaning = format!("its format is {format:?}, which this version does not know");
-            return add(check, tried, Outcome::wrong(meaning, "use the version that wrote it, or a newer one"));
+        Some(format) if !folder.is_current => {
+            let message = format!("its format is {format:?}, which this version does not know");
+            return add(check, description, Outcome::fail(message, "use the version that wrote it, or a newer one"));
         }
         Some(_) => {}
     }
     let engine = match open_folder(&config.data, clock).await {
         Ok(engine) => engine,
-        Err(outcome) => return add(check, tried, outcome),
+        Err(outcome) => return add(check, description, outcome),
     };
-    add(check, tried, Outcome::ok("the folder can be opened, and no other process uses it"));
-    let pass_on = |finding: &Finding| progress(Progress::Found(finding));
-    let mut examiner = Examiner::new(&engine, clock.as_ref(), random.as_ref()).passing_on(&pass_on);
-    examiner.try_conditions().await;
-    examiner.examine().await;
-    findings.all.extend(examiner.finish().await);
-    findings.add("format", FORMAT_TRIED, format_of(&engine).await);
+    add(check, description, Outcome::pass("the folder can be opened, and no other process uses it"));
+    let report = |result: &CheckResult| progress(Progress::Found(result));
+    let mut runner = CheckRunner::new(&engine, clock.as_ref(), random.as_ref()).with_callback(&report);
+    runner.probe_conditions().await;
+    runner.run_all().await;
+    results.all.extend(runner.finish().await);
+    results.add("format", FORMAT_DESCRIPTION, format_of(&engine).await);
     engine.close().await;
 }
 
 /// Description of the format check.
-const FORMAT_TRIED: &str = "read which format the objects have";
+const FORMAT_DESCRIPTION: &str = "read the format of the objects";
 
 /// Returns the format of the objects, and its consequence for a gateway that would start over them.
 async fn format_of(objects: &dyn ObjectStore) -> Outcome {
     match check_format(objects).await {
-        Ok(None) => Outcome::ok("there is no installation yet: the first start makes one"),
-        Ok(Some(format)) => Outcome::ok(format!("the objects have format {format}, which this version can use")),
-        Err(error @ FormatError::Newer { .. }) => Outcome::wrong(error.to_string(), "use that version, or a newer one"),
-        Err(error) => Outcome::failed(&error),
+        Ok(None) => Outcome::pass("there is no installation yet: the first start creates one"),
+        Ok(Some(format)) => Outcome::pass(format!("the objects have format {format}, which this version can use")),
+        Err(error @ FormatError::Newer { .. }) => Outcome::fail(error.to_string(), "use that version, or a newer one"),
+        Err(error) => Outcome::from_error(&error),
     }
 }
 
@@ -240,22 +240,22 @@ async fn open_folder(folder: &Path, clock: &Arc<dyn Clock>) -> Result<EmbeddedSt
     let (options, clock) = (EmbeddedOptions::new(folder), Arc::clone(clock));
     match spawn_blocking(move || EmbeddedStore::open(&options, clock)).await {
         Ok(Ok(engine)) => Ok(engine),
-        Ok(Err(OpenError::Locked { .. })) => Err(Outcome::lacks(
-            "it is in use by another process, a running Larder most likely; it was left alone",
-            "ask that one with `larder health`, or stop it and look again",
+        Ok(Err(OpenError::Locked { .. })) => Err(Outcome::degraded(
+            "another process uses it, most likely a running gateway; it was not opened",
+            "check that process with `larder health`, or stop it and run the doctor again",
         )),
-        Ok(Err(error)) => Err(Outcome::failed(&error)),
-        Err(error) => Err(Outcome::failed(&error)),
+        Ok(Err(error)) => Err(Outcome::from_error(&error)),
+        Err(error) => Err(Outcome::from_error(&error)),
     }
 }
 
-fn room(free_bytes: u64) -> Outcome {
-    let meaning = format!("{} MiB are free", free_bytes >> 20);
-    let advice = "free some, or move the folder to a larger disk (LARDER_DATA)";
+fn free_space(free_bytes: u64) -> Outcome {
+    let message = format!("{} MiB are free", free_bytes >> 20);
+    let advice = "free some space, or move the folder to a larger disk (LARDER_DATA)";
     match free_bytes {
-        ..MIN_SPACE_BYTES => Outcome::wrong(meaning, advice),
-        MIN_SPACE_BYTES..LOW_SPACE_BYTES => Outcome::lacks(meaning, advice),
-        LOW_SPACE_BYTES.. => Outcome::ok(meaning),
+        ..MIN_SPACE_BYTES => Outcome::fail(message, advice),
+        MIN_SPACE_BYTES..LOW_SPACE_BYTES => Outcome::degraded(message, advice),
+        LOW_SPACE_BYTES.. => Outcome::pass(message),
     }
 }
 
@@ -265,9 +265,9 @@ mod tests {
 
     #[test]
     fn low_disk_space_is_distinguished_from_none() {
-        let verdict = |bytes| room(bytes).verdict;
-        assert_eq!(verdict(10 << 20), Verdict::Wrong);
-        assert_eq!(verdict(500 << 20), Verdict::Lacks);
-        assert_eq!(verdict(5 << 30), Verdict::Ok);
+        let status = |bytes| free_space(bytes).status;
+        assert_eq!(status(10 << 20), Status::Fail);
+        assert_eq!(status(500 << 20), Status::Degraded);
+        assert_eq!(status(5 << 30), Status::Pass);
     }
 }

@@ -1,4 +1,4 @@
-//! `larder doctor`: its findings, the objects that it leaves alone, and its exit codes.
+//! `larder doctor`: its results, the objects that it leaves alone, and its exit codes.
 
 use std::{path::Path, process::Command};
 
@@ -21,32 +21,32 @@ fn on_folder(folder: &Path) -> (Value, Option<i32>) {
     diagnosis(command(folder, &["doctor", "--json"]))
 }
 
-/// Returns the verdict and the meaning of a check.
-fn finding<'a>(diagnosis: &'a Value, check: &str) -> (&'a str, &'a str) {
-    let findings = diagnosis["findings"].as_array().expect("a list");
-    let found = findings.iter().find(|finding| finding["check"] == check);
+/// Returns the status and the message of a check.
+fn result<'a>(diagnosis: &'a Value, check: &str) -> (&'a str, &'a str) {
+    let results = diagnosis["results"].as_array().expect("a list");
+    let found = results.iter().find(|result| result["check"] == check);
     let found = found.unwrap_or_else(|| panic!("no {check} in {diagnosis:#}"));
-    (found["verdict"].as_str().expect("a word"), found["meaning"].as_str().expect("words"))
+    (found["status"].as_str().expect("a word"), found["message"].as_str().expect("words"))
 }
 
 #[test]
-fn a_folder_is_examined_unless_a_process_uses_it() {
+fn a_folder_is_diagnosed_unless_a_process_uses_it() {
     let folder = tempfile::tempdir().expect("a folder");
     let (new, code) = on_folder(folder.path());
-    assert_eq!((finding(&new, "data folder").0, code), ("ok", Some(0)));
+    assert_eq!((result(&new, "data folder").0, code), ("pass", Some(0)));
     assert!(!folder::data(folder.path()).exists(), "it is not made");
 
     let program = Program::serve(folder.path(), &[]);
     program.records_of("shelf");
     let (used, code) = on_folder(folder.path());
-    let (verdict, meaning) = finding(&used, "data folder");
-    assert!(verdict == "lacks" && meaning.contains("in use") && code == Some(0), "{used:#}");
+    let (status, message) = result(&used, "data folder");
+    assert!(status == "degraded" && message.contains("another process") && code == Some(0), "{used:#}");
     program.stop();
 
     let (free, code) = on_folder(folder.path());
     assert!(free["well"] == true && free["mode"] == "alone" && code == Some(0), "{free:#}");
-    for check in ["free room", "data folder", "conditional writes", "order of lists", "long lists", "large bodies"] {
-        assert_eq!(finding(&free, check).0, "ok", "{check}");
+    for check in ["free space", "data folder", "conditional writes", "order of lists", "long lists", "large bodies"] {
+        assert_eq!(result(&free, check).0, "pass", "{check}");
     }
     assert!(Program::serve(folder.path(), &[]).stop().status.success(), "it can be served from as before");
 }
@@ -57,8 +57,8 @@ fn a_damaged_folder_is_an_exit_code_of_one() {
     Program::serve(folder.path(), &[]).stop();
     std::fs::write(folder::data(folder.path()).join("index.sqlite"), [7; 9000]).expect("it is there");
     let (damaged, code) = on_folder(folder.path());
-    let (verdict, meaning) = finding(&damaged, "data folder");
-    assert!(verdict == "wrong" && meaning.contains("index.sqlite") && code == Some(1), "{damaged:#}");
+    let (status, message) = result(&damaged, "data folder");
+    assert!(status == "fail" && message.contains("index.sqlite") && code == Some(1), "{damaged:#}");
     assert_eq!(damaged["well"], false);
 }
 
@@ -77,7 +77,7 @@ mod bucket {
         process::Stdio,
     };
 
-    use super::{Path, Value, diagnosis, finding};
+    use super::{Path, Value, diagnosis, result};
     use crate::{
         bucket::{own_prefix, variable},
         program::{command, run},
@@ -94,7 +94,7 @@ mod bucket {
     }
 
     #[test]
-    fn a_bucket_is_examined_and_its_canaries_are_found_again() {
+    fn a_bucket_is_diagnosed_and_its_canaries_are_found_again() {
         let folder = tempfile::tempdir().expect("a folder");
         let bucket = own_prefix("larder-doctor");
         let (first, code) = diagnosis(on_bucket(folder.path(), &bucket));
@@ -102,18 +102,18 @@ mod bucket {
         let checks =
             ["bucket", "reads after writes", "attributes", "clock", "order of lists", "long lists", "odd keys"];
         for check in checks.into_iter().chain(["large bodies", "lifecycle rules", "codings", "old versions"]) {
-            assert_eq!(finding(&first, check).0, "ok", "{first:#}");
+            assert_eq!(result(&first, check).0, "pass", "{first:#}");
         }
         let mode = first["mode"].as_str().expect("it is found out");
-        let holds = first["findings"][1]["meaning"].as_str().expect("words").starts_with("conditions hold");
+        let holds = first["results"][1]["message"].as_str().expect("words").starts_with("conditions hold");
         assert_eq!(mode, if holds { "conditional" } else { "leader" });
-        assert!(finding(&first, "expiring canary").1.contains("written now"), "{first:#}");
+        assert!(result(&first, "expiring canary").1.contains("written now"), "{first:#}");
 
         let (second, code) = diagnosis(on_bucket(folder.path(), &bucket));
         assert_eq!(code, Some(0));
         for canary in ["expiring canary", "permanent canary"] {
-            let (verdict, meaning) = finding(&second, canary);
-            assert!(verdict == "ok" && meaning.contains("still there: fine"), "{second:#}");
+            let (status, message) = result(&second, canary);
+            assert!(status == "pass" && message.contains("still there: fine"), "{second:#}");
         }
     }
 
@@ -143,13 +143,13 @@ mod bucket {
         let ended = run(command);
         let text = ended.stdout.join("\n");
         let said: Value = serde_json::from_str(&text).expect("JSON");
-        let (verdict, meaning) = finding(&said, "bucket");
-        assert_eq!((verdict, ended.status.code()), ("wrong", Some(1)), "{text}");
+        let (status, message) = result(&said, "bucket");
+        assert_eq!((status, ended.status.code()), ("fail", Some(1)), "{text}");
         let key_id = variable("AWS_ACCESS_KEY_ID");
         for part in [&variable("LARDER_TEST_S3_ENDPOINT"), &variable("LARDER_TEST_S3_BUCKET"), &key_id] {
-            assert!(meaning.contains(part.as_str()), "{part} is missing: {meaning}");
+            assert!(message.contains(part.as_str()), "{part} is missing: {message}");
         }
-        assert!(meaning.contains("SignatureDoesNotMatch") && meaning.contains("AWS_SECRET_ACCESS_KEY"), "{meaning}");
+        assert!(message.contains("SignatureDoesNotMatch") && message.contains("AWS_SECRET_ACCESS_KEY"), "{message}");
         assert_eq!(said["mode"], Value::Null);
         assert!(!text.contains("not-the-key") && !ended.stderr.contains("not-the-key"));
     }

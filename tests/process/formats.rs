@@ -48,7 +48,7 @@ fn is_refused(serve: std::process::Command, doctor: std::process::Command) {
     );
     let looked = run(doctor);
     let found = looked.stdout.iter().find(|line| line.contains(" format "));
-    assert!(found.is_some_and(|line| line.starts_with("WRONG") && line.contains("9.8.7")), "{:?}", looked.stdout);
+    assert!(found.is_some_and(|line| line.starts_with("FAIL") && line.contains("9.8.7")), "{:?}", looked.stdout);
     assert_eq!(looked.status.code(), Some(1));
 }
 

@@ -18,7 +18,7 @@ use larder::{
     storage::{
         Attributes, BoxError, ByteRange, ByteStream, Error, GetOptions, ObjectStore, Precondition, PutOptions,
         RejectedFor,
-        diagnostics::Verdict,
+        diagnostics::Status,
         s3::{Capabilities, S3Store},
     },
 };
@@ -139,7 +139,7 @@ async fn what_a_proxy_decodes_unless_it_is_asked_for_comes_back_as_it_was_stored
     assert!(meta.is_ok_and(|meta| meta.attributes == gzipped() && meta.size == large.len() as u64));
 
     let found = store.check_content_encodings(&SystemRandom).await.unwrap();
-    assert!(found.verdict == Verdict::Lacks && found.meaning.contains("decodes records"), "{found:?}");
+    assert!(found.status == Status::Degraded && found.message.contains("decodes records"), "{found:?}");
 }
 
 #[tokio::test]
@@ -152,7 +152,7 @@ async fn what_a_proxy_always_decodes_is_not_stored_in_a_coding() {
         assert!(cause.to_string().contains("decodes objects"), "{cause}");
     }
     let found = store.check_content_encodings(&SystemRandom).await.unwrap();
-    assert!(found.verdict == Verdict::Wrong && found.meaning.contains("are refused"), "{found:?}");
+    assert!(found.status == Status::Fail && found.message.contains("are refused"), "{found:?}");
     let mut capabilities = capabilities.clone();
     capabilities.content_encodings = false;
     store.apply(&capabilities);
@@ -162,5 +162,5 @@ async fn what_a_proxy_always_decodes_is_not_stored_in_a_coding() {
     store.put("k", ByteStream::from(Bytes::from("text")), plain).await.expect("others are stored");
     let (direct, _) = open_with(|_| {}).await;
     let found = direct.check_content_encodings(&SystemRandom).await.unwrap();
-    assert_eq!(found.verdict, Verdict::Ok, "{found:?}");
+    assert_eq!(found.status, Status::Pass, "{found:?}");
 }

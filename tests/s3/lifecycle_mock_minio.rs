@@ -8,7 +8,7 @@ use larder::{
     kv::LifecycleRules,
     storage::{
         LifecycleError, ObjectStore, Precondition, Reconciled, UnfitRules, WantedRule, WantedRules,
-        diagnostics::{Conditions, Examiner, Verdict},
+        diagnostics::{CheckRunner, Conditions, Status},
         metrics_layer::MetricsLayer,
         s3::{S3Options, S3Store},
         single_writer::SingleWriterStore,
@@ -214,23 +214,23 @@ async fn a_rule_stays_as_long_as_there_are_objects_under_it() {
 }
 
 #[tokio::test]
-async fn an_examination_tells_what_becomes_of_rules_and_leaves_none() {
-    for (rules, verdict, said) in [
-        (RuleWays::Kept, Verdict::Ok, "as it was written"),
-        (RuleWays::Missing, Verdict::Lacks, "has no lifecycle rules"),
-        (RuleWays::WithoutPrefix, Verdict::Wrong, "dropped the filter"),
+async fn diagnostics_report_what_happens_to_rules_and_leave_none() {
+    for (rules, status, said) in [
+        (RuleWays::Kept, Status::Pass, "as it was written"),
+        (RuleWays::Missing, Status::Degraded, "has no lifecycle rules"),
+        (RuleWays::WithoutPrefix, Status::Fail, "dropped the filter"),
     ] {
         let minio =
             MockMinio::start(Deviations { rules, versioning: Some("Suspended"), ..Deviations::default() }).await;
         let store = open(&minio, "root/").await;
-        let mut examiner = Examiner::new(&store, &SystemClock, &SystemRandom);
-        let conditions = examiner.examine_conditions(Box::pin(store.detect_conditions(&SystemRandom))).await;
+        let mut runner = CheckRunner::new(&store, &SystemClock, &SystemRandom);
+        let conditions = runner.check_conditions(Box::pin(store.detect_conditions(&SystemRandom))).await;
         assert!(conditions.is_some_and(Conditions::are_relied_on));
-        examiner.examine().await;
-        assert_eq!(store.check_versioning().await.unwrap().verdict, Verdict::Lacks);
-        let findings = examiner.finish().await;
-        let found = findings.iter().find(|finding| finding.check == "lifecycle rules").expect("it is looked at");
-        assert!(found.outcome.verdict == verdict && found.outcome.meaning.contains(said), "{rules:?}: {found:?}");
+        runner.run_all().await;
+        assert_eq!(store.check_versioning().await.unwrap().status, Status::Degraded);
+        let results = runner.finish().await;
+        let found = results.iter().find(|result| result.check == "lifecycle rules").expect("it is looked at");
+        assert!(found.outcome.status == status && found.outcome.message.contains(said), "{rules:?}: {found:?}");
         assert_eq!((minio.rules(BUCKET), minio.keys(BUCKET)), (None, Vec::<String>::new()), "{rules:?}");
     }
 }

@@ -15,7 +15,7 @@ use crate::{
     storage::{
         Attributes, ByteStream, Error, GetOptions, LifecycleError, ObjectStore, PutOptions, Reconciled, Result,
         WantedRule, WantedRules,
-        diagnostics::{Finding, Outcome},
+        diagnostics::{CheckResult, Outcome},
     },
 };
 
@@ -100,20 +100,24 @@ pub struct Canaries<'a> {
 
 impl Canaries<'_> {
     /// Reports the state of the canaries, and writes the missing ones.
-    pub async fn check(self) -> Result<Vec<Finding>> {
+    pub async fn check(self) -> Result<Vec<CheckResult>> {
         let class = LifecycleClass::ALL[0];
         let mut write_times = self.read_write_times().await?;
-        let mut findings = Vec::new();
+        let mut results = Vec::new();
         if self.has_rules {
             let state = self.observe(&object_keys::expiring_canary(class), &mut write_times.expiring).await?;
             let outcome = expiring_outcome(state, DAY * u32::from(class.days()));
-            findings.push(Finding { check: "expiring canary", tried: DESCRIPTIONS[0], outcome });
+            results.push(CheckResult { check: "expiring canary", description: DESCRIPTIONS[0], outcome });
         }
         let state = self.observe(&object_keys::permanent_canary(), &mut write_times.permanent).await?;
-        findings.push(Finding { check: "permanent canary", tried: DESCRIPTIONS[1], outcome: permanent_outcome(state) });
+        results.push(CheckResult {
+            check: "permanent canary",
+            description: DESCRIPTIONS[1],
+            outcome: permanent_outcome(state),
+        });
         let text = serde_json::to_vec(&write_times).map_err(|error| Error::Unavailable(error.into()))?;
         self.write(&object_keys::canaries(), text).await?;
-        Ok(findings)
+        Ok(results)
     }
 
     async fn read_write_times(self) -> Result<WriteTimes> {
@@ -170,17 +174,17 @@ enum CanaryState {
 
 fn expiring_outcome(state: CanaryState, due: Duration) -> Outcome {
     match state {
-        CanaryState::New => Outcome::ok(format!("written now; its rule is due in {}", days(due))),
+        CanaryState::New => Outcome::pass(format!("written now; its rule is due in {}", days(due))),
         CanaryState::Present { age } if age < due => {
             let left = days(due.saturating_sub(age));
-            Outcome::ok(format!("written {} ago, its rule is due in {left}, still there: fine", days(age)))
+            Outcome::pass(format!("written {} ago, its rule is due in {left}, still there: fine", days(age)))
         }
-        CanaryState::Present { age } if age <= due + SCAN_DELAY_TOLERANCE => Outcome::ok(format!(
+        CanaryState::Present { age } if age <= due + SCAN_DELAY_TOLERANCE => Outcome::pass(format!(
             "written {} ago, its rule was due {} ago, still there: object stores take their time",
             days(age),
             days(age.saturating_sub(due))
         )),
-        CanaryState::Present { age } => Outcome::wrong(
+        CanaryState::Present { age } => Outcome::fail(
             format!(
                 "written {} ago, its rule was due {} ago, still there: lifecycle rules do not run",
                 days(age),
@@ -189,7 +193,7 @@ fn expiring_outcome(state: CanaryState, due: Duration) -> Outcome {
             "check that a gateway has set its rules here, and that the object store runs them; until then keep a gateway \
              running: it deletes expired records itself",
         ),
-        CanaryState::Gone { age } if age + DATE_GRANULARITY < due => Outcome::wrong(
+        CanaryState::Gone { age } if age + DATE_GRANULARITY < due => Outcome::fail(
             format!(
                 "written {} ago, deleted before its time: records of unnamed stores may be deleted too early",
                 days(age)
@@ -197,16 +201,16 @@ fn expiring_outcome(state: CanaryState, due: Duration) -> Outcome {
             "find the other lifecycle rule or program that deletes below larder/expiring/; the canary was written again",
         ),
         CanaryState::Gone { age } => {
-            Outcome::ok(format!("written {} ago, deleted by its rule; written again", days(age)))
+            Outcome::pass(format!("written {} ago, deleted by its rule; written again", days(age)))
         }
     }
 }
 
 fn permanent_outcome(state: CanaryState) -> Outcome {
     match state {
-        CanaryState::New => Outcome::ok("written now"),
-        CanaryState::Present { age } => Outcome::ok(format!("written {} ago, still there: fine", days(age))),
-        CanaryState::Gone { age } => Outcome::wrong(
+        CanaryState::New => Outcome::pass("written now"),
+        CanaryState::Present { age } => Outcome::pass(format!("written {} ago, still there: fine", days(age))),
+        CanaryState::Gone { age } => Outcome::fail(
             format!("written {} ago, gone: a lifecycle rule deletes permanent records", days(age)),
             "remove at once every lifecycle rule of this bucket that is not limited to a prefix of its own, and find the \
              program that deletes below larder/permanent/; the canary was written again",
@@ -233,7 +237,7 @@ mod tests {
             model::ids::StoreId,
             persist::{object_keys, store_metadata::Location},
         },
-        storage::{Precondition, diagnostics::Verdict, in_memory::InMemoryStore},
+        storage::{Precondition, diagnostics::Status, in_memory::InMemoryStore},
     };
 
     use super::*;
@@ -267,11 +271,11 @@ mod tests {
             Self { objects: InMemoryStore::new(clock.clone()), clock }
         }
 
-        async fn check(&self) -> [(Verdict, String); 2] {
+        async fn check(&self) -> [(Status, String); 2] {
             let canaries = Canaries { objects: &self.objects, clock: self.clock.as_ref(), has_rules: true };
-            let findings = canaries.check().await.expect("memory works");
-            let [passing, kept] = findings.try_into().expect("two of them");
-            [passing, kept].map(|finding: Finding| (finding.outcome.verdict, finding.outcome.meaning))
+            let results = canaries.check().await.expect("memory works");
+            let [passing, kept] = results.try_into().expect("two of them");
+            [passing, kept].map(|result: CheckResult| (result.outcome.status, result.outcome.message))
         }
 
         fn days_pass(&self, days: u32) {
@@ -287,7 +291,7 @@ mod tests {
     async fn canaries_are_waited_for_and_their_fate_is_told() {
         let bucket = Bucket::new();
         assert!(
-            bucket.check().await.iter().all(|(verdict, said)| *verdict == Verdict::Ok && said.contains("written now"))
+            bucket.check().await.iter().all(|(status, said)| *status == Status::Pass && said.contains("written now"))
         );
         bucket.days_pass(3);
         let [passing, kept] = bucket.check().await;
@@ -296,7 +300,7 @@ mod tests {
         bucket.days_pass(3);
         bucket.remove(&object_keys::expiring_canary(LifecycleClass::ALL[0])).await;
         let [passing, _] = bucket.check().await;
-        assert!(passing.0 == Verdict::Ok && passing.1.contains("deleted by its rule"), "{passing:?}");
+        assert!(passing.0 == Status::Pass && passing.1.contains("deleted by its rule"), "{passing:?}");
         let [passing, _] = bucket.check().await;
         assert!(passing.1.contains("due in 5 days"), "{passing:?}");
     }
@@ -308,9 +312,9 @@ mod tests {
         bucket.days_pass(1);
         bucket.remove(&object_keys::permanent_canary()).await;
         let [passing, kept] = bucket.check().await;
-        assert_eq!((passing.0, kept.0), (Verdict::Ok, Verdict::Wrong));
+        assert_eq!((passing.0, kept.0), (Status::Pass, Status::Fail));
         assert!(kept.1.contains("deletes permanent records"), "{kept:?}");
-        assert_eq!(bucket.check().await[1].0, Verdict::Ok, "it was written again");
+        assert_eq!(bucket.check().await[1].0, Status::Pass, "it was written again");
     }
 
     #[tokio::test]
@@ -318,15 +322,15 @@ mod tests {
         let bucket = Bucket::new();
         bucket.check().await;
         bucket.days_pass(6);
-        assert_eq!(bucket.check().await[0].0, Verdict::Ok, "object stores take their time");
+        assert_eq!(bucket.check().await[0].0, Status::Pass, "object stores take their time");
         bucket.days_pass(4);
         let [late, _] = bucket.check().await;
-        assert!(late.0 == Verdict::Wrong && late.1.contains("do not run"), "{late:?}");
+        assert!(late.0 == Status::Fail && late.1.contains("do not run"), "{late:?}");
         bucket.remove(&object_keys::expiring_canary(LifecycleClass::ALL[0])).await;
         bucket.check().await;
         bucket.days_pass(2);
         bucket.remove(&object_keys::expiring_canary(LifecycleClass::ALL[0])).await;
         let [early, _] = bucket.check().await;
-        assert!(early.0 == Verdict::Wrong && early.1.contains("before its time"), "{early:?}");
+        assert!(early.0 == Status::Fail && early.1.contains("before its time"), "{early:?}");
     }
 }

@@ -20,14 +20,15 @@ use crate::{
 };
 
 /// Description of the check of order.
-pub const KEY_ORDER: &str =
-    "list keys of all letters, digits and !-_.'(), and go on behind some that are there and some that are not";
+pub const LIST_ORDER_DESCRIPTION: &str =
+    "list keys of letters, digits and !-_.'(), and start after keys that exist and keys that do not";
 
 /// Description of the check of long lists.
-pub const KEY_PAGES: &str = "list 1,050 keys in pages, and delete them by the thousand";
+pub const LIST_PAGES_DESCRIPTION: &str = "list 1,050 keys in pages, and delete them in batches of up to 1,000";
 
 /// Description of the check of odd keys.
-pub const ODD_KEYS: &str = "keys with dots, with '()!~, with segments of 255 bytes, and of 900 bytes";
+pub const UNUSUAL_KEYS_DESCRIPTION: &str =
+    "write keys with dots, with '()!~, with segments of 255 bytes, and of 900 bytes";
 
 /// The letters of the keys, except the one that sorts before them all.
 const LETTERS: &str = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz!-_.'()";
@@ -45,19 +46,16 @@ const MOST_PAGES: usize = 20;
 const LONGEST_KEYS: (usize, usize) = (255, 900);
 
 /// Checks that lists are in byte order.
-pub async fn keys_are_in_order(objects: &dyn ObjectStore, folder: &str) -> Result<Outcome> {
+pub async fn check_list_order(objects: &dyn ObjectStore, folder: &str) -> Result<Outcome> {
     let folder = format!("{folder}order/");
     let mut keys: Vec<String> = LETTERS.chars().map(|letter| format!("{folder}k{letter}")).collect();
     keys.extend(LETTERS.chars().step_by(5).map(|letter| format!("{folder}k{letter}{letter}")));
     write_all(objects, &keys).await?;
     keys.sort_unstable();
-    let advice = "take another object store: pages of keys would leave some out";
+    let advice = "use another object store: lists would omit keys";
     let listed = all(objects, &folder, None, MAX_LIST_KEYS).await?;
     if listed != keys {
-        return Ok(Outcome::wrong(
-            format!("keys are not listed in the order of bytes: {}", first_odd(&listed, &keys)),
-            advice,
-        ));
+        return Ok(Outcome::fail(format!("keys are not listed in byte order: {}", first_odd(&listed, &keys)), advice));
     }
     for behind in ["k", "k5", "k55", "kA", "kM0", "k_", "kz", "k~"] {
         let behind = format!("{folder}{behind}");
@@ -65,35 +63,35 @@ pub async fn keys_are_in_order(objects: &dyn ObjectStore, folder: &str) -> Resul
         let expected: Vec<_> = keys.iter().filter(|key| **key > behind).cloned().collect();
         if listed != expected {
             let what = first_odd(&listed, &expected);
-            return Ok(Outcome::wrong(format!("a list that starts behind {behind:?} is another one: {what}"), advice));
+            return Ok(Outcome::fail(format!("a list that starts after {behind:?} has wrong keys: {what}"), advice));
         }
     }
-    Ok(Outcome::ok("lists are in byte order, and begin where they should"))
+    Ok(Outcome::pass("lists are in byte order, and start after the given key"))
 }
 
 /// Checks that lists of more than a page are complete.
-pub async fn keys_are_all_listed(objects: &dyn ObjectStore, folder: &str) -> Result<Outcome> {
+pub async fn check_list_pages(objects: &dyn ObjectStore, folder: &str) -> Result<Outcome> {
     let folder = format!("{folder}many/");
     let keys: Vec<String> = (0..MANY_KEYS).map(|number| format!("{folder}k{number:04}")).collect();
     write_all(objects, &keys).await?;
     let listed = all(objects, &folder, None, MAX_LIST_KEYS).await?;
     if listed != keys {
         let what = format!("{} of {MANY_KEYS} keys are listed: {}", listed.len(), first_odd(&listed, &keys));
-        return Ok(Outcome::wrong(what, "take another object store: keys would be left out of lists"));
+        return Ok(Outcome::fail(what, "use another object store: lists would omit keys"));
     }
     for some in keys.chunks(MAX_DELETE_KEYS) {
         objects.delete_many(some.to_vec()).await?;
     }
     let left = all(objects, &folder, None, MAX_LIST_KEYS).await?.len();
     Ok(if left == 0 {
-        Outcome::ok("a list of 1,050 keys is complete, and empty after they were deleted")
+        Outcome::pass("a list of 1,050 keys is complete, and empty after their deletion")
     } else {
-        Outcome::wrong(format!("{left} keys are listed after they were deleted"), "take another object store")
+        Outcome::fail(format!("{left} keys are listed after their deletion"), "use another object store")
     })
 }
 
 /// Checks that the store accepts all keys that Larder uses, unchanged.
-pub async fn odd_keys_are_taken(objects: &dyn ObjectStore, folder: &str) -> Result<Outcome> {
+pub async fn check_unusual_keys(objects: &dyn ObjectStore, folder: &str) -> Result<Outcome> {
     let folder = format!("{folder}odd/");
     let mut keys: Vec<String> =
         ["k.", "k..", "k...", "ka'(b)!", "k%2F", "k-_.~"].map(|key| format!("{folder}{key}")).into();
@@ -113,20 +111,22 @@ pub async fn odd_keys_are_taken(objects: &dyn ObjectStore, folder: &str) -> Resu
             Ok(_) if objects.head(key).await.is_ok_and(|meta| meta.size == key.len() as u64) => {}
             Ok(_) => refused.push(format!("{shown} ({} bytes): not there under this name", key.len())),
             Err(error @ (Error::Timeout | Error::Throttled { .. })) => return Err(error),
-            Err(error) => refused.push(format!("{shown} ({} bytes): {}", key.len(), Outcome::failed(&error).meaning)),
+            Err(error) => {
+                refused.push(format!("{shown} ({} bytes): {}", key.len(), Outcome::from_error(&error).message))
+            }
         }
     }
     let advice =
-        "take another object store, or the proxy away that stands before it: records with such keys could not be kept";
+        "use another object store, or remove the proxy in front of it: records with such keys could not be stored";
     if !refused.is_empty() {
-        return Ok(Outcome::wrong(format!("refused: {}", refused.join("; ")), advice));
+        return Ok(Outcome::fail(format!("refused: {}", refused.join("; ")), advice));
     }
     let mut listed = all(objects, &folder, None, MAX_LIST_KEYS).await?;
     listed.sort_unstable();
     Ok(if listed == keys {
-        Outcome::ok("keys with signs, and long ones, are stored and listed as they are")
+        Outcome::pass("keys with special characters and long keys are stored and listed unchanged")
     } else {
-        Outcome::wrong(format!("they are listed otherwise: {}", first_odd(&listed, &keys)), advice)
+        Outcome::fail(format!("they are listed differently: {}", first_odd(&listed, &keys)), advice)
     })
 }
 
@@ -167,13 +167,14 @@ fn first_odd(found: &[String], expected: &[String]) -> String {
 // bodies come back whole.
 
 /// Description of the check of visibility.
-pub const SEEN_WRITES: &str = "read, overwrite, list and delete an object at once after each write, ten times";
+pub const READ_AFTER_WRITE_DESCRIPTION: &str =
+    "read, overwrite, list and delete an object right after each write, ten times";
 
 /// Description of the check of attributes.
-pub const KEPT_ATTRIBUTES: &str = "media type and coding of an object and of its copy, and a part of it";
+pub const ATTRIBUTES_DESCRIPTION: &str = "read the media type, the encoding and a range of an object and of its copy";
 
 /// Description of the check of clocks.
-pub const CLOCK_DATE: &str = "the date of an answer beside the clock of this machine";
+pub const CLOCK_DESCRIPTION: &str = "compare the date of a response with the clock of this machine";
 
 /// Number of rounds of writing, reading and deleting.
 const ROUNDS: usize = 10;
@@ -185,36 +186,36 @@ const MAX_OBJECT_BYTES: u64 = 1024;
 const SAME_TIME: Duration = Duration::from_secs(5);
 
 /// Checks that every reader sees every completed write.
-pub async fn writes_are_seen(objects: &dyn ObjectStore, folder: &str) -> Result<Outcome> {
+pub async fn check_read_after_write(objects: &dyn ObjectStore, folder: &str) -> Result<Outcome> {
     let key = format!("{folder}seen");
     for round in 0..ROUNDS {
         for text in [format!("first of {round}"), format!("second of {round}")] {
             put(objects, &key, &text, Attributes::default()).await?;
             if read(objects, &key).await?.as_deref() != Some(text.as_bytes()) {
-                return Ok(stale("an object is read as it was before it was written"));
+                return Ok(stale("a read after a write returns the older object"));
             }
         }
         if !is_listed(objects, &key).await? {
-            return Ok(stale("an object that was written is not listed"));
+            return Ok(stale("a list after a write does not contain the object"));
         }
         objects.delete(&key, Precondition::None).await?;
         if read(objects, &key).await?.is_some() {
-            return Ok(stale("an object can be read after it was deleted"));
+            return Ok(stale("a read after a delete returns the object"));
         }
         if is_listed(objects, &key).await? {
-            return Ok(stale("an object is listed after it was deleted"));
+            return Ok(stale("a list after a delete contains the object"));
         }
     }
-    Ok(Outcome::ok("every write can be read and listed at once"))
+    Ok(Outcome::pass("every write is visible to reads and lists at once"))
 }
 
 fn stale(what: &str) -> Outcome {
-    let advice = "take a consistent object store, or the setting of this one that makes it so, and no cache before it";
-    Outcome::wrong(format!("{what}: clients will see old records, and stores may be lost"), advice)
+    let advice = "use a strongly consistent object store, or its setting for that, without a cache in front of it";
+    Outcome::fail(format!("{what}: clients would read old records, and stores could be lost"), advice)
 }
 
 /// Checks that objects come back with their attributes.
-pub async fn attributes_are_kept(objects: &dyn ObjectStore, folder: &str) -> Result<Outcome> {
+pub async fn check_attributes(objects: &dyn ObjectStore, folder: &str) -> Result<Outcome> {
     let (key, copy) = (format!("{folder}kept"), format!("{folder}copy"));
     let attributes = Attributes {
         content_type: "text/x-probe; charset=utf-8".to_owned(),
@@ -225,35 +226,38 @@ pub async fn attributes_are_kept(objects: &dyn ObjectStore, folder: &str) -> Res
     for key in [&key, &copy] {
         let found = objects.head(key).await?;
         if found.attributes != attributes || found.size != 10 {
-            let meaning = format!("an object came back as {:?}, with {} of 10 bytes", found.attributes, found.size);
-            return Ok(Outcome::wrong(meaning, "take the proxy away that changes headers, or another object store"));
+            let message = format!("an object came back as {:?}, with {} of 10 bytes", found.attributes, found.size);
+            return Ok(Outcome::fail(message, "remove the proxy that changes headers, or use another object store"));
         }
     }
     let range = Some(ByteRange::Bounded { first: 2, last: 4 });
     let part = objects.get(&key, GetOptions { range }).await?;
     let part = part.body.into_bytes(MAX_OBJECT_BYTES).await.map_err(Error::Body)?;
     Ok(if part == "234" {
-        Outcome::ok("media type and coding came back as they were stored, also of a copy and of a part")
+        Outcome::pass("media type and encoding come back as they were stored, also for a copy and a range")
     } else {
-        Outcome::wrong("a part of an object is another part", "take another object store: downloads would be damaged")
+        Outcome::fail("a range of an object has other bytes", "use another object store: downloads would be damaged")
     })
 }
 
 /// Checks that the object store and this machine agree about the time.
-pub async fn clock_agrees(objects: &dyn ObjectStore, clock: &dyn Clock, folder: &str) -> Result<Outcome> {
+pub async fn check_clock(objects: &dyn ObjectStore, clock: &dyn Clock, folder: &str) -> Result<Outcome> {
     let before = clock.now();
     let key = format!("{folder}clock");
     let options = PutOptions::default();
     let theirs = objects.put(&key, ByteStream::from(Bytes::from_static(b"now")), options).await?.last_modified;
     let after = clock.now();
     let off = if theirs < before { before.since(theirs) } else { theirs.since(after) };
-    let meaning = format!("the clocks of the object store and of this machine are {} s apart", off.as_secs());
+    let message = format!("the clocks of the object store and of this machine are {} s apart", off.as_secs());
     Ok(if off <= SAME_TIME {
-        Outcome::ok(meaning)
+        Outcome::pass(message)
     } else if off <= SkewCorrectedClock::MAX_SKEW {
-        Outcome::lacks(meaning, "set both clocks by NTP: beyond a minute, gateways are not ready")
+        Outcome::degraded(message, "synchronize both clocks with NTP: beyond a minute, gateways are not ready")
     } else {
-        Outcome::wrong(format!("{meaning}: a gateway on this machine would not be ready"), "set both clocks by NTP")
+        Outcome::fail(
+            format!("{message}: a gateway on this machine would not be ready"),
+            "synchronize both clocks with NTP",
+        )
     })
 }
 
@@ -276,8 +280,8 @@ async fn is_listed(objects: &dyn ObjectStore, key: &str) -> Result<bool> {
 }
 
 /// Description of the check.
-pub const LARGE_BODIES: &str =
-    "9 MiB of unknown length (in parts, where the object store has such), and a body that breaks off";
+pub const LARGE_BODIES_DESCRIPTION: &str =
+    "write 9 MiB of unknown length (a multipart upload, if the object store has them), and a body that is cut off";
 
 /// Bytes of a chunk of a body.
 const PIECE: usize = 64 << 10;
@@ -286,18 +290,18 @@ const PIECE: usize = 64 << 10;
 const PIECES: usize = 144;
 
 /// Checks that a large body comes back unchanged, and that one that breaks off leaves it unchanged.
-pub async fn large_bodies_arrive_whole(objects: &dyn ObjectStore, folder: &str) -> Result<Outcome> {
+pub async fn check_large_bodies(objects: &dyn ObjectStore, folder: &str) -> Result<Outcome> {
     let key = format!("{folder}large");
     objects.put(&key, body(PIECES, false), PutOptions::default()).await?;
-    let damage = "take another object store, or the proxy away that stands before it: large records would be damaged";
+    let damage = "use another object store, or remove the proxy in front of it: large records would be damaged";
     if !is_whole(objects, &key).await? {
-        return Ok(Outcome::wrong("a body of 9 MiB came back otherwise than it was stored", damage));
+        return Ok(Outcome::fail("a body of 9 MiB came back changed", damage));
     }
     let broken = objects.put(&key, body(PIECES, true), PutOptions::default()).await;
     if broken.is_ok() || !is_whole(objects, &key).await? {
-        return Ok(Outcome::wrong("a body that broke off was stored, and took the place of a whole one", damage));
+        return Ok(Outcome::fail("a body that was cut off was stored, and replaced a complete one", damage));
     }
-    Ok(Outcome::ok("a body of 9 MiB came back whole, and one that broke off changed nothing"))
+    Ok(Outcome::pass("a body of 9 MiB came back unchanged, and one that was cut off changed nothing"))
 }
 
 fn body(pieces: usize, breaks_off: bool) -> ByteStream {
@@ -323,8 +327,8 @@ async fn is_whole(objects: &dyn ObjectStore, key: &str) -> Result<bool> {
 // lifecycle rules.
 
 /// Description of the check.
-pub const CONDITIONS_DESCRIPTION: &str =
-    "If-None-Match and If-Match: absent, current and stale ones, and 16 writers at once";
+pub const CONDITIONAL_WRITES_DESCRIPTION: &str =
+    "write with If-None-Match and If-Match: absent, current and stale validators, and 16 concurrent writers";
 
 /// Advice for stores without conditional writes.
 const LEADER: &str = "set LARDER_LEADER=self on exactly one gateway and its http:// origin on all others, and the same \
@@ -332,7 +336,7 @@ const LEADER: &str = "set LARDER_LEADER=self on exactly one gateway and its http
 
 /// The conditions that an object store honours.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[expect(clippy::struct_excessive_bools, reason = "each is a finding of its own")]
+#[expect(clippy::struct_excessive_bools, reason = "each is probed on its own")]
 pub struct Conditions {
     /// Those of puts, including under contention.
     pub of_writes: bool,
@@ -342,7 +346,7 @@ pub struct Conditions {
     pub of_completions: bool,
     /// True if validators are in quotes.
     pub quoted: bool,
-    /// The value of the setting, which overrides the findings.
+    /// The value of the setting, which overrides the probe.
     pub set: Option<bool>,
 }
 
@@ -357,42 +361,45 @@ impl Conditions {
         let Self { of_writes, of_deletes, of_completions, quoted, set } = self;
         match (of_writes, set) {
             (false, Some(true)) => {
-                return Outcome::wrong(
-                    "LARDER_S3_CONDITIONAL_WRITES says yes, but the object store ignores conditions: two gateways can overwrite each other",
-                    format!("leave the setting out, and {LEADER}"),
+                return Outcome::fail(
+                    "LARDER_S3_CONDITIONAL_WRITES is yes, but the object store ignores conditions: two gateways can overwrite each other",
+                    format!("remove the setting, and {LEADER}"),
                 );
             }
             (false, None | Some(false)) => {
-                return Outcome::lacks(
-                    "the object store ignores conditions: one gateway alone, the leader, makes the writes that need them",
+                return Outcome::degraded(
+                    "the object store ignores conditions: one gateway, the leader, performs all conditional writes",
                     LEADER,
                 );
             }
             (true, Some(false)) => {
-                return Outcome::lacks(
-                    "conditions hold on this node of the object store, but LARDER_S3_CONDITIONAL_WRITES says no",
+                return Outcome::degraded(
+                    "conditions hold on this node of the object store, but LARDER_S3_CONDITIONAL_WRITES is no",
                     LEADER,
                 );
             }
             (true, None | Some(true)) => {}
         }
-        let mut meaning =
-            "conditions hold, also when many write at once: any number of gateways can share it".to_owned();
+        let mut message =
+            "conditions hold, also for concurrent writers: any number of gateways can share the bucket".to_owned();
         if !quoted {
-            meaning.push_str("; validators are sent without quotes, which this one wants");
+            message.push_str("; validators are sent without quotes, as this object store requires");
         }
         let missing = [(of_deletes, "of deletes"), (of_completions, "on completing a multipart upload")];
         let missing: Vec<_> = missing.into_iter().filter(|(holds, _)| !holds).map(|(_, what)| what).collect();
         if missing.is_empty() {
-            return Outcome::ok(meaning);
+            return Outcome::pass(message);
         }
-        let meaning = format!("{meaning}; conditions {} do not hold", missing.join(" and "));
-        Outcome::lacks(meaning, "nothing: what needs them is answered 400, or done in another way")
+        let message = format!("{message}; conditions {} do not hold", missing.join(" and "));
+        Outcome::degraded(
+            message,
+            "no action is needed: Larder answers requests that need them with 400, or works without them",
+        )
     }
 }
 
 /// Detects the conditions that hold.
-pub async fn find_conditions(objects: &dyn ObjectStore, folder: &str) -> Result<Conditions> {
+pub async fn probe_conditions(objects: &dyn ObjectStore, folder: &str) -> Result<Conditions> {
     let probe = ConditionalWriteProbe { objects };
     let of_writes = probe.honours_preconditions(&format!("{folder}condition")).await?
         && probe.honours_under_contention(folder).await?;
@@ -401,47 +408,48 @@ pub async fn find_conditions(objects: &dyn ObjectStore, folder: &str) -> Result<
 }
 
 /// Description of the check.
-pub const RULES_DESCRIPTION: &str = "write a rule for a prefix where nothing is, read it back, and take it away again";
+pub const LIFECYCLE_RULES_DESCRIPTION: &str = "write a rule for a prefix without objects, read it back, and remove it";
 
 /// A prefix below which no objects ever exist.
-const NOTHING: &str = "larder/probe-lifecycle/";
+const EMPTY_PREFIX: &str = "larder/probe-lifecycle/";
 
 /// Advice for stores without lifecycle rules.
-const SWEEP: &str = "keep at least one gateway running: it removes what has expired by itself";
+const SWEEP: &str = "keep at least one gateway running: it deletes expired records itself";
 
 /// Checks that rules read back as they were written.
-pub async fn rules_are_kept(objects: &dyn ObjectStore) -> Result<Outcome> {
+pub async fn check_lifecycle_rules(objects: &dyn ObjectStore) -> Result<Outcome> {
     let Some(lifecycle) = objects.lifecycle() else {
-        return Ok(Outcome::lacks("the object store has no lifecycle rules", SWEEP));
+        return Ok(Outcome::degraded("the object store has no lifecycle rules", SWEEP));
     };
-    let rule = WantedRule { prefix: format!("{NOTHING}1/"), days: 1 };
-    let mut wanted = WantedRules { root: NOTHING.to_owned(), expirations: vec![rule], upload_days: Some(1) };
+    let rule = WantedRule { prefix: format!("{EMPTY_PREFIX}1/"), days: 1 };
+    let mut wanted = WantedRules { root: EMPTY_PREFIX.to_owned(), expirations: vec![rule], upload_days: Some(1) };
     let written = lifecycle.reconcile(&wanted).await;
     let outcome = match written {
-        Ok(Reconciled::Unsupported) => return Ok(Outcome::lacks("the object store has no lifecycle rules", SWEEP)),
+        Ok(Reconciled::Unsupported) => return Ok(Outcome::degraded("the object store has no lifecycle rules", SWEEP)),
         Ok(Reconciled::Written | Reconciled::Unchanged) => {
-            Outcome::ok("a lifecycle rule came back as it was written, and rules of others stayed as they were")
+            Outcome::pass("a lifecycle rule came back as it was written, and other rules stayed unchanged")
         }
         Err(LifecycleError::Store(error @ (Error::Timeout | Error::Throttled { .. }))) => return Err(error),
-        Err(LifecycleError::Store(error)) => Outcome::wrong(
-            Outcome::failed(&error).meaning,
-            "let the keys read and write lifecycle rules (s3:GetLifecycleConfiguration, s3:PutLifecycleConfiguration and \
+        Err(LifecycleError::Store(error)) => Outcome::fail(
+            Outcome::from_error(&error).message,
+            "permit the credentials to read and write lifecycle rules (s3:GetLifecycleConfiguration, s3:PutLifecycleConfiguration and \
              s3:GetBucketVersioning)",
         ),
-        Err(error @ LifecycleError::Unsettled) => {
-            Outcome::wrong(error.to_string(), "look which other program writes rules on this bucket, and try again")
-        }
+        Err(error @ LifecycleError::Unsettled) => Outcome::fail(
+            error.to_string(),
+            "find the other program that writes rules of this bucket, and run the doctor again",
+        ),
         Err(error @ (LifecycleError::Dangerous { .. } | LifecycleError::Unfit(_))) => {
-            Outcome::wrong(Outcome::failed(&error).meaning, format!("look at the rules of the bucket, and {SWEEP}"))
+            Outcome::fail(Outcome::from_error(&error).message, format!("correct the rules of the bucket, and {SWEEP}"))
         }
     };
     wanted.expirations.clear();
     wanted.upload_days = None;
     match lifecycle.reconcile(&wanted).await {
         Err(LifecycleError::Unfit(_)) | Ok(_) => Ok(outcome),
-        Err(error) => Ok(Outcome::wrong(
-            format!("a rule for {NOTHING} stays, where it does no harm: {error}"),
-            "remove it by hand, or look again",
+        Err(error) => Ok(Outcome::fail(
+            format!("a rule for {EMPTY_PREFIX} stays, which has no objects: {error}"),
+            "remove it by hand, or run the doctor again",
         )),
     }
 }

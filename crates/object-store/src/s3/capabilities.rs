@@ -1,7 +1,7 @@
 //! Capabilities of an object store, detected by a probe: vendors respond `200` to conditions that they do not know.
 //!
 //! The probe is concurrent where necessary: some servers check conditions in sequence and ignore them when several
-//! writers come at once. A probe proves nothing about a cluster of many nodes, so a setting can override each finding.
+//! writers come at once. A probe proves nothing about a cluster of many nodes, so a setting can override each result.
 //!
 //! 1. Read the stored capabilities ([`CAPABILITIES_KEY`]). If this version of the probe wrote them less than a day ago,
 //!    use them: a probe takes seconds, since losing a race can (`SeaweedFS`).
@@ -276,13 +276,13 @@ impl S3Store {
         let is_preserved = self.preserves_encodings(&folder).await?;
         let advice = "turn decoding off at the proxy before the object store (nginx: gunzip off), or bypass the proxy";
         Ok(match (is_preserved, self.bucket().decoding_proxy.is_detected()) {
-            (true, false) => Outcome::ok("records in gzip and Brotli come back as they were stored"),
-            (true, true) => Outcome::lacks(
+            (true, false) => Outcome::pass("records in gzip and Brotli come back as they were stored"),
+            (true, true) => Outcome::degraded(
                 "a proxy between the gateway and the object store decodes records; they come back as they were stored when \
                  their encoding is requested, so that each read of such a record takes two requests",
                 advice,
             ),
-            (false, _) => Outcome::wrong(
+            (false, _) => Outcome::fail(
                 "a proxy between the gateway and the object store decodes records or drops their Content-Encoding; writes \
                  of records with a Content-Encoding are refused",
                 advice,
@@ -293,13 +293,13 @@ impl S3Store {
     /// Checks whether the bucket keeps old versions.
     pub async fn check_versioning(&self) -> Result<Outcome> {
         Ok(if is_versioned(self.bucket()).await? {
-            Outcome::lacks(
+            Outcome::degraded(
                 "the bucket keeps old versions, or once did: replaced and deleted objects go on taking space, except for \
                  expiring records, whose old versions a lifecycle rule removes",
                 "use a bucket that has never had versioning, or add a lifecycle rule that removes old versions below larder/",
             )
         } else {
-            Outcome::ok("the bucket keeps no old versions: deleted objects take no space")
+            Outcome::pass("the bucket keeps no old versions: deleted objects take no space")
         })
     }
 }

@@ -6,6 +6,7 @@
 mod cached;
 mod contract;
 mod decorators;
+mod diagnostics;
 mod embedded_access;
 mod embedded_backup;
 mod embedded_damage;
@@ -14,7 +15,6 @@ mod embedded_full;
 mod embedded_life;
 mod embedded_lost;
 mod embedded_priority;
-mod examination;
 mod late_arrivals;
 mod power_loss;
 mod random_operations;

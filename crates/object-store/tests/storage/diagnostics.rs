@@ -1,4 +1,4 @@
-//! An examination finds out what an object store keeps of its promises, and leaves nothing behind.
+//! Diagnostics find each way in which an object store breaks its contract, and leave no objects.
 
 use std::{future::pending, sync::Arc, time::Duration};
 
@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use larder_object_store::{
     Attributes, ByteStream, Error, GetOptions, ListOptions, ListPage, Object, ObjectMeta, ObjectStore, Precondition,
     PutOptions, PutOutcome, Result,
-    diagnostics::{Examiner, Finding, Outcome, PROBES, Verdict},
+    diagnostics::{CheckResult, CheckRunner, Outcome, PROBES, Status},
     in_memory::InMemoryStore,
 };
 use larder_runtime::clock::{ManualClock, SeededRandom, SystemClock, Timestamp};
@@ -128,12 +128,12 @@ impl ObjectStore for Liar {
     }
 }
 
-async fn examine(objects: &dyn ObjectStore) -> (bool, Vec<Finding>) {
+async fn run_checks(objects: &dyn ObjectStore) -> (bool, Vec<CheckResult>) {
     let random = SeededRandom::new(1);
-    let mut examiner = Examiner::new(objects, &SystemClock, &random);
-    let conditions = examiner.try_conditions().await.expect("they are found out");
-    examiner.examine().await;
-    (conditions.are_relied_on(), examiner.finish().await)
+    let mut runner = CheckRunner::new(objects, &SystemClock, &random);
+    let conditions = runner.probe_conditions().await.expect("they are found out");
+    runner.run_all().await;
+    (conditions.are_relied_on(), runner.finish().await)
 }
 
 fn liar(lie: Lie) -> Liar {
@@ -141,18 +141,18 @@ fn liar(lie: Lie) -> Liar {
 }
 
 #[tokio::test]
-async fn nothing_is_said_of_the_reference_and_nothing_left_behind() {
+async fn all_checks_of_the_reference_pass_and_leave_no_object() {
     let memory = InMemoryStore::new(Arc::new(SystemClock));
-    let (relied_on, findings) = examine(&memory).await;
+    let (relied_on, results) = run_checks(&memory).await;
     assert!(relied_on);
-    assert!(findings.iter().all(|finding| finding.outcome.verdict == Verdict::Ok), "{findings:#?}");
-    assert!(findings.len() >= 8);
+    assert!(results.iter().all(|result| result.outcome.status == Status::Pass), "{results:#?}");
+    assert!(results.len() >= 8);
     let left = memory.list(ListOptions { prefix: PROBES.to_owned(), start_after: None, limit: 10 }).await.unwrap();
     assert!(left.objects.is_empty(), "{left:?}");
 }
 
 #[tokio::test]
-async fn an_object_store_that_lies_is_found_out() {
+async fn every_broken_guarantee_fails_its_check() {
     for (lie, check) in [
         (Lie::OrdersByLength, "order of lists"),
         (Lie::StartsTooEarly, "order of lists"),
@@ -164,9 +164,9 @@ async fn an_object_store_that_lies_is_found_out() {
         (Lie::StoresHalfBodies, "large bodies"),
         (Lie::IsAhead, "clock"),
     ] {
-        let (_, findings) = examine(&liar(lie)).await;
-        let found = findings.iter().find(|finding| finding.check == check).expect("it is looked at");
-        assert_eq!(found.outcome.verdict, Verdict::Wrong, "{lie:?}: {found:?}");
+        let (_, results) = run_checks(&liar(lie)).await;
+        let found = results.iter().find(|result| result.check == check).expect("it is looked at");
+        assert_eq!(found.outcome.status, Status::Fail, "{lie:?}: {found:?}");
         assert!(found.outcome.advice.is_some(), "{lie:?}");
     }
 }
@@ -177,12 +177,12 @@ async fn conditions_that_do_not_hold_are_not_relied_on() {
     let liars = [Lie::IgnoresConditions, Lie::LooksFirst].map(liar);
     let stores: [&dyn ObjectStore; 3] = [&NoConditionalWrites::new(memory), &liars[0], &liars[1]];
     for store in stores {
-        let (relied_on, findings) = examine(store).await;
+        let (relied_on, results) = run_checks(store).await;
         assert!(!relied_on, "{store:?}");
-        let found = &findings[0];
-        assert_eq!((found.check, found.outcome.verdict), ("conditional writes", Verdict::Lacks));
+        let found = &results[0];
+        assert_eq!((found.check, found.outcome.status), ("conditional writes", Status::Degraded));
         assert!(found.outcome.advice.as_ref().is_some_and(|advice| advice.contains("LARDER_LEADER")));
-        assert!(findings[1..].iter().all(|finding| finding.outcome.verdict == Verdict::Ok), "{findings:#?}");
+        assert!(results[1..].iter().all(|result| result.outcome.status == Status::Pass), "{results:#?}");
     }
 }
 
@@ -191,13 +191,13 @@ async fn a_check_without_an_end_is_reported_as_timed_out() {
     let memory = InMemoryStore::new(Arc::new(SystemClock));
     let clock = ManualClock::new(Timestamp::from_millis(0));
     let random = SeededRandom::new(1);
-    let mut examiner = Examiner::new(&memory, &clock, &random);
+    let mut runner = CheckRunner::new(&memory, &clock, &random);
     let endless = pending::<Result<Outcome>>();
-    tokio::join!(examiner.check("it", "nothing", Duration::from_secs(9), endless), async {
+    tokio::join!(runner.check("it", "nothing", Duration::from_secs(9), endless), async {
         tokio::task::yield_now().await;
         clock.advance(Duration::from_secs(9));
     });
-    let findings = examiner.finish().await;
-    assert_eq!((findings.len(), findings[0].outcome.verdict), (1, Verdict::Unfinished), "{findings:?}");
-    assert!(findings[0].outcome.meaning.contains("9 s"));
+    let results = runner.finish().await;
+    assert_eq!((results.len(), results[0].outcome.status), (1, Status::TimedOut), "{results:?}");
+    assert!(results[0].outcome.message.contains("9 s"));
 }
