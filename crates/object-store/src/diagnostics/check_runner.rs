@@ -29,7 +29,7 @@ const CHECK_TIMEOUT: Duration = Duration::from_mins(1);
 const LONG_CHECK_TIMEOUT: Duration = Duration::from_mins(3);
 
 /// Minimum age of objects of other runs or probes before they are deleted.
-const MIN_LEFTOVER_AGE: Duration = Duration::from_hours(1);
+const MIN_STALE_AGE: Duration = Duration::from_hours(1);
 
 /// Maximum number of pages of the clean-up.
 const MAX_CLEANUP_PAGES: usize = 20;
@@ -172,7 +172,7 @@ impl<'a> CheckRunner<'a> {
     /// Deletes the objects of the checks, and returns the results.
     pub async fn finish(mut self) -> Vec<CheckResult> {
         let (objects, clock, folder) = (self.objects, self.clock, self.folder.clone());
-        let deleted = delete_leftovers(objects, clock, &folder);
+        let deleted = delete_probe_objects(objects, clock, &folder);
         let failed = tokio::select! {
             deleted = deleted => deleted.err().map(|error| Outcome::from_error(&error)),
             () = clock.sleep(CHECK_TIMEOUT) => Some(Outcome::timed_out(CHECK_TIMEOUT.as_secs())),
@@ -185,7 +185,7 @@ impl<'a> CheckRunner<'a> {
     }
 }
 
-async fn delete_leftovers(objects: &dyn ObjectStore, clock: &dyn Clock, folder: &str) -> Result<()> {
+async fn delete_probe_objects(objects: &dyn ObjectStore, clock: &dyn Clock, folder: &str) -> Result<()> {
     let mut start_after = None;
     for _ in 0..MAX_CLEANUP_PAGES {
         let options = ListOptions { prefix: PROBES.to_owned(), start_after: start_after.take(), limit: MAX_LIST_KEYS };
@@ -193,7 +193,7 @@ async fn delete_leftovers(objects: &dyn ObjectStore, clock: &dyn Clock, folder: 
         start_after = page.objects.last().filter(|_| page.is_truncated).map(|last| last.key.clone());
         let now = clock.now();
         let is_left = |object: &crate::object::ListedObject| {
-            object.key.starts_with(folder) || now.since(object.last_modified) > MIN_LEFTOVER_AGE
+            object.key.starts_with(folder) || now.since(object.last_modified) > MIN_STALE_AGE
         };
         let left: Vec<_> = page.objects.into_iter().filter(is_left).map(|object| object.key).collect();
         if !left.is_empty() {
