@@ -379,8 +379,8 @@ pub enum TlsTrust<'a> {
     LocalAddress,
 }
 
-/// Returns an HTTP client. With `is_near` it ignores any proxy of the environment.
-pub fn http_agent(trust: TlsTrust<'_>, is_near: bool) -> Result<Agent> {
+/// Returns an HTTP client. With `is_direct` it ignores any proxy of the environment.
+pub fn http_agent(trust: TlsTrust<'_>, is_direct: bool) -> Result<Agent> {
     let mut tls = TlsConfig::builder().disable_verification(matches!(trust, TlsTrust::LocalAddress));
     if let TlsTrust::AuthoritiesIn(path) = trust {
         let pem = fs::read(path).map_err(Error::at_path(path))?;
@@ -396,7 +396,7 @@ pub fn http_agent(trust: TlsTrust<'_>, is_near: bool) -> Result<Agent> {
         tls = tls.root_certs(RootCerts::new_with_certs(&certificates));
     }
     let config = Agent::config_builder();
-    let config = if is_near { config.proxy(None) } else { config };
+    let config = if is_direct { config.proxy(None) } else { config };
     let config = config
         .max_idle_connections_per_host(MAX_IDLE_CONNECTIONS)
         .timeout_connect(Some(CONNECT_TIMEOUT))

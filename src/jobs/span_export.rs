@@ -160,7 +160,7 @@ impl Job for SpanExport {
     async fn run_once(&self) -> kv::Result<JobReport> {
         let mut processed = 0;
         for _ in 0..MAX_BATCHES {
-            let spans = self.tracer.take(BATCH_SPANS);
+            let spans = self.tracer.drain(BATCH_SPANS);
             if spans.is_empty() {
                 break;
             }
@@ -175,7 +175,7 @@ impl Job for SpanExport {
                     self.log_failure(Some(&Failure::Status(status)));
                 }
                 Err(failure) => {
-                    self.tracer.put_back(spans);
+                    self.tracer.requeue(spans);
                     self.log_failure(Some(&failure));
                     break;
                 }

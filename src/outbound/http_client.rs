@@ -94,7 +94,7 @@ impl HttpClient {
     ///
     /// Fails if the address asks for TLS and that is not available.
     pub fn upstream(address: ServerAddress, proxies: &Proxies, clock: Arc<dyn Clock>) -> Result<Self, BoxError> {
-        let proxy = proxies.on_the_way_to(address.is_encrypted(), address.target().0);
+        let proxy = proxies.proxy_for(address.is_encrypted(), address.target().0);
         #[cfg(feature = "s3")]
         let tls = address.is_encrypted().then(|| TlsConfig::for_host(address.target().0)).transpose()?;
         #[cfg(not(feature = "s3"))]

@@ -123,15 +123,15 @@ impl Proxies {
 
     /// Returns the proxy for a server, if there is one. This machine and its link-local addresses are always reached
     /// directly: instances and containers get their keys from there.
-    pub fn on_the_way_to(&self, is_encrypted: bool, host: &str) -> Option<Proxy> {
+    pub fn proxy_for(&self, is_encrypted: bool, host: &str) -> Option<Proxy> {
         let matcher = self.0.as_ref()?;
         let address = host.parse::<IpAddr>();
-        let is_near = match address {
+        let is_direct = match address {
             Ok(IpAddr::V4(address)) => address.is_loopback() || address.is_link_local(),
             Ok(IpAddr::V6(address)) => address.is_loopback() || address.is_unicast_link_local(),
             Err(_) => host.eq_ignore_ascii_case("localhost"),
         };
-        if is_near {
+        if is_direct {
             return None;
         }
         let scheme = if is_encrypted { Scheme::HTTPS } else { Scheme::HTTP };
@@ -256,7 +256,7 @@ mod tests {
     }
 
     fn shown(proxies: &Proxies, is_encrypted: bool, host: &str) -> Option<String> {
-        proxies.on_the_way_to(is_encrypted, host).map(|proxy| proxy.to_string())
+        proxies.proxy_for(is_encrypted, host).map(|proxy| proxy.to_string())
     }
 
     #[test]
@@ -283,7 +283,7 @@ mod tests {
         let address = listener.local_addr().expect("it is bound").to_string();
         let url = format!("http://user:s3cret@{address}");
         let proxies = Proxies::new(|name| (name == "HTTPS_PROXY").then_some(url.as_str()));
-        let proxy = proxies.on_the_way_to(true, "s3.example").expect("there is one");
+        let proxy = proxies.proxy_for(true, "s3.example").expect("there is one");
         for (answer, error) in [
             ("200 OK\r\n\r\n", None),
             ("407 No\r\nContent-Length: 0\r\n\r\n", Some("wants another name or password")),
@@ -320,7 +320,7 @@ mod tests {
     #[tokio::test]
     async fn a_proxy_of_another_protocol_is_refused_by_name() {
         let proxies = proxies(&[("ALL_PROXY", "socks5://user:s3cret@p:1080")]);
-        let proxy = proxies.on_the_way_to(true, "s3.example").expect("there is one");
+        let proxy = proxies.proxy_for(true, "s3.example").expect("there is one");
         let text = proxy.tunnel("s3.example:443").await.expect_err("it is not spoken").to_string();
         assert!(text.contains("socks5://p:1080") && text.contains("http://") && !text.contains("s3cret"), "{text}");
     }

@@ -154,7 +154,7 @@ mod tests {
         // Without a list of uploads there is nothing to do.
         assert_eq!(own.abort().await.expect("it can"), 0);
         uploads.0.lock().expect("no panic").insert("larder/permanent/old".to_owned(), (90, None));
-        guard.doubt("the clock is wrong");
+        guard.suspend("the clock is wrong");
         assert_eq!(own.abort_in(&uploads).await.expect("it can"), 0);
     }
 }

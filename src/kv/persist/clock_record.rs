@@ -50,7 +50,7 @@ impl ClockRecords {
                 *records.last() = Some(record);
             }
             Ok(None) => {}
-            Err(JsonError::Damaged { .. }) => records.guard.doubt("the clock record of the installation is damaged"),
+            Err(JsonError::Damaged { .. }) => records.guard.suspend("the clock record of the installation is damaged"),
             Err(error) => return Err(Error::unavailable(error)),
         }
         records.sync().await?;
@@ -225,7 +225,7 @@ mod tests {
         assert!(!reader.sync().await.expect("it answers"));
         assert_eq!(world.objects.counts().of(Operation::Put).begun, 0);
         let writer = world.start().await;
-        writer.guard().doubt("a test");
+        writer.guard().suspend("a test");
         writer.sync().await.expect("it answers");
         world.clock.advance(Duration::from_mins(1));
         reader.sync().await.expect("it answers");

@@ -12,7 +12,7 @@ use std::{
 use async_trait::async_trait;
 use larder::{
     auth::{Token, TokenRepository, UserRepository},
-    clock::{Clock, ClockGuard, ClockSafeguards, SeededRandom, SkewCorrectedClock, Timestamp},
+    clock::{Clock, ClockGuard, ClockToggles, SeededRandom, SkewCorrectedClock, Timestamp},
     jobs::RunSupervision,
     kv::{CacheOptions, Catalog, CatalogOptions, ClockRecords, Records, SafetyToggles, StoreId, UserId},
     runs::{RunOptions, RunRepository},
@@ -101,7 +101,7 @@ pub struct Scenario {
     pub trouble: Trouble,
     /// Gateways before a bucket; none for one gateway over a folder.
     pub before_bucket: usize,
-    pub clock: ClockSafeguards,
+    pub clock: ClockToggles,
     pub toggles: SafetyToggles,
 }
 
@@ -166,7 +166,7 @@ impl World {
             Some(corrected) => corrected.clone(),
             None => machine.clone(),
         };
-        let guard = ClockGuard::new(clock.clone(), machine.clone()).with_safeguards(self.scenario.clock);
+        let guard = ClockGuard::new(clock.clone(), machine.clone()).with_toggles(self.scenario.clock);
         let guard = Arc::new(guard);
         let clock_records = ClockRecords::open(self.objects.clone(), guard.clone(), is_writer).await;
         let staleness = corrected.is_some().then_some(CacheOptions::SHARED_STALENESS);

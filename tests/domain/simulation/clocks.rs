@@ -8,7 +8,7 @@ use std::{
 };
 
 use larder::{
-    clock::{Clock, ClockSafeguards, Timestamp},
+    clock::{Clock, ClockToggles, Timestamp},
     jobs::Job,
     kv::{NewStore, RecordAttributes, Retention, SafetyToggles, StoreId, StoreLocator},
     storage::{ByteStream, Precondition},
@@ -197,7 +197,7 @@ fn millis_of(duration: Duration) -> u64 {
 
 /// One gateway over a folder, with all safeguards.
 const FOLDER: Scenario =
-    Scenario { trouble: Trouble::None, before_bucket: 0, clock: ClockSafeguards::ALL, toggles: SafetyToggles::ALL };
+    Scenario { trouble: Trouble::None, before_bucket: 0, clock: ClockToggles::ALL, toggles: SafetyToggles::ALL };
 
 /// Returns a trouble of any kind: by up to ten days in either direction; for seconds to twelve hours while gateways
 /// run, and for up to an hour from a start.

@@ -176,7 +176,7 @@ impl S3Store {
         let resolver = Arc::new(resolver);
         let location = resolver.location();
         let (address, region) = (&location.address.endpoint, &location.region);
-        let proxy = options.proxies.on_the_way_to(address.is_tls, &address.host).map(tracing::field::display);
+        let proxy = options.proxies.proxy_for(address.is_tls, &address.host).map(tracing::field::display);
         tracing::info!(bucket = options.bucket, endpoint = %address, region, proxy, "bucket endpoint resolved");
         let context = Arc::new(ErrorContext::new(address.to_string(), options.bucket.clone()));
         context.set_key_id(&key.access_key_id);

@@ -39,7 +39,7 @@ pub struct Suspension {
 /// Switches of the guard's measures. All are on in production; simulations turn them off one at a time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a switch of its own")]
-pub struct ClockSafeguards {
+pub struct ClockToggles {
     /// Suspends deletions while the clocks of machine and object store differ.
     pub compares_clocks: bool,
     /// Suspends deletions after a jump of the wall clock against boot time.
@@ -52,7 +52,7 @@ pub struct ClockSafeguards {
     pub carries_over_jumps: bool,
 }
 
-impl ClockSafeguards {
+impl ClockToggles {
     /// All measures on, as production needs them.
     pub const ALL: Self = Self {
         compares_clocks: true,
@@ -71,7 +71,7 @@ pub struct ClockGuard {
     /// Clock of this machine; the same unless the object store's time is used.
     machine: Arc<dyn Clock>,
     /// `None` trusts the clock without conditions.
-    safeguards: Option<ClockSafeguards>,
+    toggles: Option<ClockToggles>,
     state: Mutex<State>,
     /// Copies of the timeline's offsets, for readers while the clock has not moved.
     offset: AtomicI64,
@@ -85,39 +85,39 @@ struct State {
     skewed_since: Option<Timestamp>,
     /// Difference of these clocks in seconds.
     skew_secs: u64,
-    is_announced: bool,
+    is_logged: bool,
 }
 
 impl ClockGuard {
     /// Returns a guard that trusts `clock` without conditions.
     pub fn trusting(clock: Arc<dyn Clock>) -> Self {
-        Self::made(Arc::clone(&clock), clock, None)
+        Self::build(Arc::clone(&clock), clock, None)
     }
 
     /// Returns a guard over `clock` on a machine whose own clock is `machine`. It trusts the wall time that it starts
     /// with until [`ClockGuard::resume`] gives it an earlier record.
     pub fn new(clock: Arc<dyn Clock>, machine: Arc<dyn Clock>) -> Self {
-        Self::made(clock, machine, Some(ClockSafeguards::ALL))
+        Self::build(clock, machine, Some(ClockToggles::ALL))
     }
 
-    /// Returns the same guard with only these safeguards.
+    /// Returns the same guard with only these toggles.
     #[must_use]
-    pub fn with_safeguards(self, safeguards: ClockSafeguards) -> Self {
-        Self { safeguards: Some(safeguards), ..self }
+    pub fn with_toggles(self, toggles: ClockToggles) -> Self {
+        Self { toggles: Some(toggles), ..self }
     }
 
-    fn made(clock: Arc<dyn Clock>, machine: Arc<dyn Clock>, safeguards: Option<ClockSafeguards>) -> Self {
+    fn build(clock: Arc<dyn Clock>, machine: Arc<dyn Clock>, toggles: Option<ClockToggles>) -> Self {
         let reading = Reading { wall: clock.now(), boot: clock.boot_time() };
         let timeline = Timeline::new(reading, is_skewed(reading, machine.as_ref()));
         let (offset, reference) = timeline.offsets();
-        let state = State { timeline, skewed_since: None, skew_secs: 0, is_announced: false };
+        let state = State { timeline, skewed_since: None, skew_secs: 0, is_logged: false };
         let (offset, reference) = (AtomicI64::new(offset), AtomicI64::new(reference));
-        Self { clock, machine, safeguards, state: Mutex::new(state), offset, reference }
+        Self { clock, machine, toggles, state: Mutex::new(state), offset, reference }
     }
 
     /// Returns the suspension in force, or `None` while the wall clock is trusted.
     pub fn suspension(&self) -> Option<Suspension> {
-        self.safeguards.and_then(|safeguards| self.observed(safeguards).0.suspension())
+        self.toggles.and_then(|toggles| self.observed(toggles).0.suspension())
     }
 
     /// Returns whether expired data may be deleted, runs ended and their tokens revoked now.
@@ -128,16 +128,16 @@ impl ClockGuard {
     /// Returns the wall time to decide deletions by, or `None` while deletions are suspended. The guard has checked
     /// this very reading: no jump can come between reading and check.
     pub fn deletion_time(&self) -> Option<Timestamp> {
-        let Some(safeguards) = self.safeguards else { return Some(self.clock.now()) };
-        let (state, reading) = self.observed(safeguards);
+        let Some(toggles) = self.toggles else { return Some(self.clock.now()) };
+        let (state, reading) = self.observed(toggles);
         state.suspension().is_none().then_some(reading.wall)
     }
 
     /// Returns the time by which scheduled work is due: the wall time or, while deletions are suspended, the earlier
     /// one of it and the last trusted time.
     pub fn scheduling_time(&self) -> Timestamp {
-        let Some(safeguards) = self.safeguards else { return self.clock.now() };
-        let (state, reading) = self.observed(safeguards);
+        let Some(toggles) = self.toggles else { return self.clock.now() };
+        let (state, reading) = self.observed(toggles);
         if state.suspension().is_none() {
             return reading.wall;
         }
@@ -155,11 +155,11 @@ impl ClockGuard {
     /// Returns the base for new expiry times: the wall time, or the latest trusted time if the wall clock is behind it.
     pub fn expiry_base(&self) -> Timestamp {
         let now = self.clock.now();
-        let Some(safeguards) = self.safeguards.filter(|safeguards| safeguards.keeps_expiry_base) else { return now };
+        let Some(toggles) = self.toggles.filter(|toggles| toggles.keeps_expiry_base) else { return now };
         let boot = i64::try_from(self.clock.boot_time().as_millis()).unwrap_or(i64::MAX);
         let deviation = now.as_millis().saturating_sub(boot).saturating_sub(self.offset.load(Ordering::Relaxed));
         if deviation.abs() > TOLERATED_MILLIS {
-            let (state, reading) = self.observed(safeguards);
+            let (state, reading) = self.observed(toggles);
             return reading.wall.max(state.timeline.by_reference(reading.boot));
         }
         // Clocks are read one after the other, in whole milliseconds: times less than a moment apart are equal.
@@ -170,9 +170,9 @@ impl ClockGuard {
     /// Returns the expiry of data with `retention` whose written expiry is `end`. Data that was alive before a forward
     /// jump of the wall clock lives as if it had been changed at the jump.
     pub fn carried_over(&self, end: Timestamp, retention: Duration) -> Timestamp {
-        match self.safeguards {
-            Some(safeguards) if safeguards.carries_over_jumps => {
-                self.observed(safeguards).0.timeline.carried_over(end, retention)
+        match self.toggles {
+            Some(toggles) if toggles.carries_over_jumps => {
+                self.observed(toggles).0.timeline.carried_over(end, retention)
             }
             _ => end,
         }
@@ -180,43 +180,43 @@ impl ClockGuard {
 
     /// Resumes from the record of earlier processes. Must be called before any other method.
     pub fn resume(&self, record: &ClockRecord) {
-        let Some(safeguards) = self.safeguards else { return };
+        let Some(toggles) = self.toggles else { return };
         let reading = self.reading();
         let mut state = self.lock();
-        let is_skewed = safeguards.compares_clocks && is_skewed(reading, self.machine.as_ref());
-        state.timeline.resume(record, (reading, is_skewed), safeguards.notices_early_starts);
-        self.settle(&mut state, reading, safeguards);
+        let is_skewed = toggles.compares_clocks && is_skewed(reading, self.machine.as_ref());
+        state.timeline.resume(record, (reading, is_skewed), toggles.notices_early_starts);
+        self.update(&mut state, reading, toggles);
     }
 
     /// Suspends deletions for a day of boot time, for `reason`.
-    pub fn doubt(&self, reason: &str) {
-        let Some(safeguards) = self.safeguards else { return };
-        let (mut state, reading) = self.observed(safeguards);
-        state.timeline.doubt(reading, reason);
-        self.settle(&mut state, reading, safeguards);
+    pub fn suspend(&self, reason: &str) {
+        let Some(toggles) = self.toggles else { return };
+        let (mut state, reading) = self.observed(toggles);
+        state.timeline.suspend(reading, reason);
+        self.update(&mut state, reading, toggles);
     }
 
     /// Merges the record that other gateways have written.
     pub fn merge(&self, record: &ClockRecord) {
-        let Some(safeguards) = self.safeguards else { return };
-        let (mut state, reading) = self.observed(safeguards);
-        state.timeline.merge(record, reading, safeguards.notices_early_starts);
-        self.settle(&mut state, reading, safeguards);
+        let Some(toggles) = self.toggles else { return };
+        let (mut state, reading) = self.observed(toggles);
+        state.timeline.merge(record, reading, toggles.notices_early_starts);
+        self.update(&mut state, reading, toggles);
     }
 
     /// Ends the suspension after a jump because an operator confirmed the wall time. A difference between the clocks of
     /// machine and object store goes on to suspend deletions.
     pub fn confirm(&self) {
-        let Some(safeguards) = self.safeguards else { return };
-        let (mut state, reading) = self.observed(safeguards);
+        let Some(toggles) = self.toggles else { return };
+        let (mut state, reading) = self.observed(toggles);
         state.timeline.confirm(reading.wall);
-        self.settle(&mut state, reading, safeguards);
+        self.update(&mut state, reading, toggles);
     }
 
     /// Returns the record to write in place of `last`; `None` if `last` is recent enough, or while the clocks of
     /// machine and object store differ.
     pub fn new_record(&self, last: Option<&ClockRecord>) -> Option<ClockRecord> {
-        let (state, reading) = self.observed(self.safeguards?);
+        let (state, reading) = self.observed(self.toggles?);
         if state.skewed_since.is_some() {
             return None;
         }
@@ -236,22 +236,22 @@ impl ClockGuard {
     }
 
     /// Observes the clocks, then locks the state.
-    fn observed(&self, safeguards: ClockSafeguards) -> (MutexGuard<'_, State>, Reading) {
+    fn observed(&self, toggles: ClockToggles) -> (MutexGuard<'_, State>, Reading) {
         let mut state = self.lock();
         let reading = self.reading();
-        self.settle(&mut state, reading, safeguards);
+        self.update(&mut state, reading, toggles);
         (state, reading)
     }
 
-    fn settle(&self, state: &mut State, reading: Reading, safeguards: ClockSafeguards) {
-        let is_skewed = safeguards.compares_clocks && is_skewed(reading, self.machine.as_ref());
-        state.timeline.observe(reading, is_skewed, safeguards.notices_jumps);
+    fn update(&self, state: &mut State, reading: Reading, toggles: ClockToggles) {
+        let is_skewed = toggles.compares_clocks && is_skewed(reading, self.machine.as_ref());
+        state.timeline.observe(reading, is_skewed, toggles.notices_jumps);
         let (offset, reference) = state.timeline.offsets();
         self.offset.store(offset, Ordering::Relaxed);
         self.reference.store(reference, Ordering::Relaxed);
         state.skew_secs = skew_millis(reading, self.machine.as_ref()) / 1000;
         state.skewed_since = is_skewed.then(|| state.skewed_since.unwrap_or(reading.wall));
-        state.announce();
+        state.log_change();
     }
 
     /// Reads wall and boot time at one moment.
@@ -284,7 +284,8 @@ fn is_skewed(reading: Reading, machine: &dyn Clock) -> bool {
 
 impl State {
     fn suspension(&self) -> Option<Suspension> {
-        let of_jump = self.timeline.hold().map(|hold| Suspension { since: hold.since, reason: hold.reason.clone() });
+        let of_jump =
+            self.timeline.jump_suspension().map(|jump| Suspension { since: jump.since, reason: jump.reason.clone() });
         of_jump.or_else(|| {
             let skew = self.skew_secs;
             let reason = format!("the clocks of this machine and of the object store differ by {skew} s");
@@ -293,12 +294,12 @@ impl State {
     }
 
     /// Logs that a suspension began or ended.
-    fn announce(&mut self) {
+    fn log_change(&mut self) {
         let suspension = self.suspension();
-        if suspension.is_some() == self.is_announced {
+        if suspension.is_some() == self.is_logged {
             return;
         }
-        self.is_announced = suspension.is_some();
+        self.is_logged = suspension.is_some();
         if let Some(Suspension { reason, .. }) = suspension {
             tracing::warn!(reason, "deletions by time are suspended: the wall clock is in doubt");
         } else {

@@ -23,6 +23,6 @@ mod timeline;
 mod timestamp;
 
 pub use clocks::{Clock, ManualClock, Random, SeededRandom, SkewCorrectedClock, SystemClock, SystemRandom};
-pub use guard::{ClockGuard, ClockSafeguards, Suspension};
+pub use guard::{ClockGuard, ClockToggles, Suspension};
 pub use timeline::{ClockRecord, Jump, RecordedSuspension};
 pub use timestamp::{Timestamp, TimestampError};

@@ -119,7 +119,7 @@ impl Reading {
 
 /// Suspension after a jump.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Hold {
+pub(super) struct JumpSuspension {
     /// Wall time at which it began.
     pub since: Timestamp,
     /// Reason for logs and operators.
@@ -142,7 +142,7 @@ pub(super) struct Timeline {
     changed_from: Option<Timestamp>,
     /// True if the clock agreed with that of the machine when `reference` was in effect.
     is_reference_confirmed: bool,
-    hold: Option<Hold>,
+    jump_suspension: Option<JumpSuspension>,
     jumps: Vec<Jump>,
     confirmations: u64,
     uptime_base: Duration,
@@ -160,7 +160,7 @@ impl Timeline {
             jumped_at: reading.wall,
             changed_from: None,
             is_reference_confirmed: !is_skewed,
-            hold: None,
+            jump_suspension: None,
             jumps: Vec::new(),
             confirmations: 0,
             uptime_base: Duration::ZERO,
@@ -183,7 +183,7 @@ impl Timeline {
             self.reference_before_early_start(record, reading);
             let since = suspended.map_or(reading.wall, |suspension| suspension.since);
             let reason = format!("the gateway started {seconds} s before the latest recorded time");
-            self.suspend(since, reason, reading.boot);
+            self.suspend_since(since, reason, reading.boot);
         } else if let Some(suspension) = suspended {
             self.adopt(suspension, record.wall_time, reading);
             let until_reference = |wall: Timestamp| suspension.reference.as_millis().saturating_sub(wall.as_millis());
@@ -232,7 +232,7 @@ impl Timeline {
         } else {
             self.follow(reading, deviation);
         }
-        if self.hold.as_ref().is_some_and(|hold| hold.until <= self.uptime(reading.boot)) {
+        if self.jump_suspension.as_ref().is_some_and(|jump| jump.until <= self.uptime(reading.boot)) {
             self.trust(reading.wall);
         }
         if !is_skewed && !self.is_reference_confirmed {
@@ -249,8 +249,8 @@ impl Timeline {
         if notices_jumps {
             let direction = if deviation > 0 { "forward" } else { "back" };
             let seconds = deviation.unsigned_abs() / 1000;
-            let since = self.hold.as_ref().map_or(reading.wall, |hold| hold.since);
-            self.suspend(since, format!("the wall clock jumped {direction} by {seconds} s"), reading.boot);
+            let since = self.jump_suspension.as_ref().map_or(reading.wall, |jump| jump.since);
+            self.suspend_since(since, format!("the wall clock jumped {direction} by {seconds} s"), reading.boot);
         } else {
             self.reference = self.offset;
         }
@@ -266,13 +266,13 @@ impl Timeline {
         }
     }
 
-    fn suspend(&mut self, since: Timestamp, reason: String, boot: Duration) {
-        self.hold = Some(Hold { since, reason, until: self.uptime(boot) + SUSPENSION });
+    fn suspend_since(&mut self, since: Timestamp, reason: String, boot: Duration) {
+        self.jump_suspension = Some(JumpSuspension { since, reason, until: self.uptime(boot) + SUSPENSION });
     }
 
     /// Suspends deletions for `reason`.
-    pub fn doubt(&mut self, reading: Reading, reason: &str) {
-        self.suspend(reading.wall, reason.to_owned(), reading.boot);
+    pub fn suspend(&mut self, reading: Reading, reason: &str) {
+        self.suspend_since(reading.wall, reason.to_owned(), reading.boot);
     }
 
     /// Ends the suspension and trusts the wall clock as it is.
@@ -284,7 +284,7 @@ impl Timeline {
         self.reference = self.offset;
         self.is_reference_confirmed = false;
         self.changed_from = None;
-        self.hold = None;
+        self.jump_suspension = None;
     }
 
     fn remember(&mut self, jump: Jump) {
@@ -311,7 +311,7 @@ impl Timeline {
             self.remember(*jump);
         }
         if let Some(other) = record.suspension.as_ref().filter(|_| record.confirmations == self.confirmations) {
-            let known_until = self.hold.as_ref().map_or(self.uptime(reading.boot), |hold| hold.until);
+            let known_until = self.jump_suspension.as_ref().map_or(self.uptime(reading.boot), |jump| jump.until);
             // The longer of two suspensions stays; the jump behind the other one is kept.
             match other.until_uptime_millis.cmp(&millis_of(known_until)) {
                 std::cmp::Ordering::Equal => {}
@@ -329,34 +329,34 @@ impl Timeline {
             }
         }
         let behind = record.wall_time.as_millis().saturating_sub(reading.wall.as_millis());
-        if self.hold.is_none() && behind > TOLERATED_MILLIS && notices_early_starts {
+        if self.jump_suspension.is_none() && behind > TOLERATED_MILLIS && notices_early_starts {
             self.reference = record.wall_time.as_millis().saturating_sub(millis(reading.boot));
             self.jumped_at = record.wall_time;
             let reason = format!("another gateway recorded a time {} s ahead", behind / 1000);
-            self.suspend(reading.wall, reason, reading.boot);
+            self.suspend_since(reading.wall, reason, reading.boot);
         }
     }
 
     /// Adopts a suspension recorded when the wall clock showed `recorded`, unless it is over.
     fn adopt(&mut self, suspension: &RecordedSuspension, recorded: Timestamp, reading: Reading) {
         let until = Duration::from_millis(suspension.until_uptime_millis);
-        let hold = Hold { since: suspension.since, reason: suspension.reason.clone(), until };
+        let jump = JumpSuspension { since: suspension.since, reason: suspension.reason.clone(), until };
         let elapsed = reading.wall.as_millis().saturating_sub(recorded.as_millis());
         let reference = suspension.reference.as_millis().saturating_add(elapsed);
         self.reference = reference.saturating_sub(millis(reading.boot));
         self.is_reference_confirmed = true;
         self.jumped_at = suspension.jumped_at;
         self.changed_from = suspension.changed_from;
-        self.hold = Some(hold);
+        self.jump_suspension = Some(jump);
     }
 
     /// Returns the record to write in place of `last`.
     pub fn record(&self, reading: Reading, last: Option<&ClockRecord>) -> ClockRecord {
         let uptime = millis_of(self.uptime(reading.boot));
-        let suspension = self.hold.as_ref().map(|hold| RecordedSuspension {
-            since: hold.since,
-            until_uptime_millis: millis_of(hold.until),
-            reason: hold.reason.clone(),
+        let suspension = self.jump_suspension.as_ref().map(|jump| RecordedSuspension {
+            since: jump.since,
+            until_uptime_millis: millis_of(jump.until),
+            reason: jump.reason.clone(),
             reference: self.by_reference(reading.boot),
             jumped_at: self.jumped_at,
             changed_from: self.changed_from,
@@ -371,8 +371,8 @@ impl Timeline {
     }
 
     /// Returns the suspension after a jump, if one is in force.
-    pub fn hold(&self) -> Option<&Hold> {
-        self.hold.as_ref()
+    pub fn jump_suspension(&self) -> Option<&JumpSuspension> {
+        self.jump_suspension.as_ref()
     }
 
     /// Returns the offset in effect and the one trusted last.
@@ -399,7 +399,7 @@ impl Timeline {
     /// Returns the forward jump that caused the suspension in force, if a jump did.
     fn jump_under_way(&self) -> Option<Jump> {
         let distance = self.offset.saturating_sub(self.reference);
-        (self.hold.is_some() && distance > tolerated(self.changed_from)).then(|| Jump {
+        (self.jump_suspension.is_some() && distance > tolerated(self.changed_from)).then(|| Jump {
             changed_from: self.changed_from,
             before: self.jumped_at,
             after: Timestamp::from_millis(self.jumped_at.as_millis().saturating_add(distance)),

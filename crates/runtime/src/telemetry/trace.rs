@@ -231,14 +231,14 @@ impl Tracer {
     }
 
     /// Removes and returns the oldest queued spans, at most `limit`.
-    pub fn take(&self, limit: usize) -> Vec<Span> {
+    pub fn drain(&self, limit: usize) -> Vec<Span> {
         let mut waiting = self.waiting();
         let count = waiting.len().min(limit);
         waiting.drain(..count).collect()
     }
 
     /// Requeues spans that were not sent, as far as there is space.
-    pub fn put_back(&self, spans: Vec<Span>) {
+    pub fn requeue(&self, spans: Vec<Span>) {
         for span in spans.into_iter().rev() {
             let mut waiting = self.waiting();
             if waiting.len() < MAX_WAITING {
@@ -442,7 +442,7 @@ mod tests {
         let trace = none.begin(header("01").ok().as_ref(), || NOW).expect("the caller wants it");
         trace.request(seen());
         trace.call(seen);
-        let spans = none.take(10);
+        let spans = none.drain(10);
         assert_eq!(spans.len(), 2);
         assert_eq!(spans[0].trace, *b"\x0a\xf7\x65\x19\x16\xcd\x43\xdd\x84\x48\xeb\x21\x1c\x80\x31\x9c");
         assert_eq!(spans[0].parent, Some(*b"\xb7\xad\x6b\x71\x69\x20\x33\x31"));
@@ -459,15 +459,15 @@ mod tests {
             trace.request(seen());
         }
         assert_eq!(tracer.dropped.load(Ordering::Relaxed), 5);
-        let taken = tracer.take(100);
+        let taken = tracer.drain(100);
         trace.request(seen());
-        tracer.put_back(taken);
+        tracer.requeue(taken);
         assert_eq!(tracer.dropped.load(Ordering::Relaxed), 6);
-        assert_eq!(tracer.take(usize::MAX).len(), MAX_WAITING);
+        assert_eq!(tracer.drain(usize::MAX).len(), MAX_WAITING);
         for _ in 0..MAX_CALLS + 5 {
             trace.call(seen);
         }
-        assert_eq!(tracer.take(usize::MAX).len(), MAX_CALLS);
+        assert_eq!(tracer.drain(usize::MAX).len(), MAX_CALLS);
     }
 }
 

@@ -115,7 +115,7 @@ impl Http1Client {
     }
 
     async fn open(&self, endpoint: &Endpoint) -> io::Result<(Socket, Option<Proxy>)> {
-        let proxy = self.proxies.on_the_way_to(endpoint.is_tls, &endpoint.host);
+        let proxy = self.proxies.proxy_for(endpoint.is_tls, &endpoint.host);
         if endpoint.is_tls {
             let socket = match &proxy {
                 Some(proxy) => proxy.tunnel(&endpoint.authority_with_port()).await?,
@@ -267,7 +267,7 @@ mod tests {
     #[test]
     fn a_request_to_a_proxy_has_the_absolute_url_and_credentials() {
         let proxies = Proxies::new(|name| (name == "HTTP_PROXY").then_some("http://user:s3cret@p:3128"));
-        let proxy = proxies.on_the_way_to(false, "minio").expect("there is one");
+        let proxy = proxies.proxy_for(false, "minio").expect("there is one");
         let endpoint: Endpoint = "http://minio:9000".parse().expect("an origin");
         let head = for_proxy(&Bytes::from_static(b"GET /b/k HTTP/1.1\r\nhost: minio:9000\r\n\r\n"), &endpoint, &proxy);
         assert_eq!(
