@@ -15,8 +15,8 @@ use crate::report::Outcome;
 /// Timeout for its start, until it listens.
 const START_LIMIT: Duration = Duration::from_secs(30);
 
-/// Interval between two looks until then.
-const POLL: Duration = Duration::from_millis(20);
+/// Interval between two checks until then.
+const POLL_INTERVAL: Duration = Duration::from_millis(20);
 
 /// A running nginx; it ends when this is dropped.
 #[derive(Debug)]
@@ -107,7 +107,7 @@ impl Nginx {
                 let log = fs::read_to_string(log).unwrap_or_default();
                 return Err(format!("nginx does not listen at {address}\n{log}").into());
             }
-            std::thread::sleep(POLL);
+            std::thread::sleep(POLL_INTERVAL);
         }
         Ok(nginx)
     }

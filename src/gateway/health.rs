@@ -152,7 +152,7 @@ impl Health {
     /// Returns the problem, if any, by a fresh finding. Concurrent callers share one check.
     async fn problem(&self) -> Option<Problem> {
         if self.drain_signal.is_draining() {
-            return Some(Problem::new("gateway", "it was told to stop"));
+            return Some(Problem::new("gateway", "the gateway is shutting down"));
         }
         let mut last = self.last.lock().await;
         let now = self.clock.monotonic();

@@ -26,7 +26,7 @@ use crate::clock::{Clock, SystemClock};
 use super::{BindError, ClientAddr, Drained, Handler, RequestBody, Server, ServerOptions, Workers};
 
 /// Maximum time that a test waits before it fails.
-const PATIENCE: Duration = Duration::from_secs(20);
+const WAIT_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// A handler that answers by path, as the tests need it.
 #[derive(Default)]
@@ -108,7 +108,7 @@ impl Running {
 
     pub(super) async fn stop(self) -> Drained {
         let _ = self.stop.send(());
-        timeout(PATIENCE, self.ended).await.expect("it ends").expect("it does not panic")
+        timeout(WAIT_TIMEOUT, self.ended).await.expect("it ends").expect("it does not panic")
     }
 }
 
@@ -121,7 +121,7 @@ pub(super) async fn read_until(stream: &mut TcpStream, ending: &str) -> String {
     let mut text = Vec::new();
     while !text.ends_with(ending.as_bytes()) {
         let mut byte = [0];
-        let read = timeout(PATIENCE, stream.read(&mut byte)).await.expect("it answers").expect("it is not reset");
+        let read = timeout(WAIT_TIMEOUT, stream.read(&mut byte)).await.expect("it answers").expect("it is not reset");
         assert_eq!(read, 1, "closed after {:?}", String::from_utf8_lossy(&text));
         text.push(byte[0]);
     }
@@ -131,7 +131,7 @@ pub(super) async fn read_until(stream: &mut TcpStream, ending: &str) -> String {
 /// Reads until the server closes.
 pub(super) async fn read_to_end(stream: &mut TcpStream) -> String {
     let mut text = Vec::new();
-    timeout(PATIENCE, stream.read_to_end(&mut text)).await.expect("it closes").expect("it is not reset");
+    timeout(WAIT_TIMEOUT, stream.read_to_end(&mut text)).await.expect("it closes").expect("it is not reset");
     String::from_utf8_lossy(&text).into_owned()
 }
 
@@ -261,7 +261,7 @@ async fn a_head_that_comes_byte_by_byte_is_cut_off_as_well() {
     let began = SystemClock.monotonic();
     while trickling.write_all(b"y").await.is_ok() {
         SystemClock.sleep(Duration::from_millis(20)).await;
-        assert!(SystemClock.monotonic() < began + PATIENCE, "it takes a head for as long as one comes");
+        assert!(SystemClock.monotonic() < began + WAIT_TIMEOUT, "it takes a head for as long as one comes");
     }
 }
 
@@ -290,7 +290,7 @@ async fn an_unread_download_is_aborted() {
     SystemClock.sleep(Duration::from_secs(2)).await;
     let mut received = 0;
     let mut chunk = vec![0; 1024 * 1024];
-    while let Ok(read @ 1..) = timeout(PATIENCE, stream.read(&mut chunk)).await.expect("it is closed") {
+    while let Ok(read @ 1..) = timeout(WAIT_TIMEOUT, stream.read(&mut chunk)).await.expect("it is closed") {
         received += read;
     }
     assert!(received < 64 * 1024 * 1024, "{received} bytes came");

@@ -44,7 +44,7 @@ const OPENNESS: [(&str, &str, &str); 5] = [
 const ADDRESSES: [&str; 3] = ["id", "name", "own"];
 
 /// Timeout for a response to a request that has not ended.
-const PATIENCE: Duration = Duration::from_secs(10);
+const WAIT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A line of the first part of the table.
 #[derive(Debug)]
@@ -321,7 +321,7 @@ async fn ask_with_endless_body(gateway: &Larder, route: &Route, path: &str, want
         route.method
     );
     connection.write(head.as_bytes()).await.expect("the head is taken");
-    let answered = tokio::time::timeout(PATIENCE, connection.read_head()).await;
+    let answered = tokio::time::timeout(WAIT_TIMEOUT, connection.read_head()).await;
     let found = match answered {
         Ok(Ok(head)) if head.status == wanted => return None,
         Ok(Ok(head)) => head.status.to_string(),

@@ -17,7 +17,7 @@ for (const [name, value] of Object.entries({ LARDER_URL: url, LARDER_TOKEN: admi
 export { url, adminToken };
 
 /** Timeout for anything on a page to show. */
-const PATIENCE_MS = 15_000;
+const PAGE_TIMEOUT_MS = 15_000;
 
 /** Number of looks at a page that may still be changing, and the interval between them. */
 const SETTLING_ROUNDS = 4;
@@ -66,7 +66,7 @@ export class World {
     async context_(options) {
         await this.context?.close();
         this.context = await this.browser.newContext({ acceptDownloads: true, ...options });
-        this.context.setDefaultTimeout(PATIENCE_MS);
+        this.context.setDefaultTimeout(PAGE_TIMEOUT_MS);
         this.context.on('request', (request) => this.watch(request));
         this.context.on('page', (page) => this.guard(page));
         this.page = await this.context.newPage();
@@ -225,7 +225,7 @@ export class Store {
 }
 
 /** Waits until something is so. */
-export async function until(what, holds, patience = PATIENCE_MS) {
+export async function until(what, holds, patience = PAGE_TIMEOUT_MS) {
     const deadline = Date.now() + patience;
     while (!(await holds())) {
         assert.ok(Date.now() < deadline, `${what} within ${patience} ms`);

@@ -16,7 +16,7 @@ use std::{
 use crate::{
     client::{Client, Upload},
     folder,
-    program::{Ended, PATIENCE, Program, TOKEN, behind, command, now, run, until},
+    program::{Ended, Program, TOKEN, WAIT_TIMEOUT, behind, command, now, run, until},
     watcher::Watched,
 };
 
@@ -124,7 +124,7 @@ fn delete_during(client: &mut Client, records: &str, mut backup: Command) -> (us
         if let Some(status) = process.try_wait().expect("it can be waited for") {
             break status;
         }
-        assert!(began.elapsed() < PATIENCE, "the backup does not end");
+        assert!(began.elapsed() < WAIT_TIMEOUT, "the backup does not end");
         if deleted < DOOMED {
             let answer = client.send("DELETE", &format!("{records}/doomed-{deleted:03}"), "", Upload::None);
             assert_eq!(answer.expect("an answer").status, 204);

@@ -8,7 +8,7 @@ use tokio::runtime::Runtime;
 use crate::{
     client::{Client, Upload},
     mock_minio::{Deviations, MockMinio},
-    program::{PATIENCE, Program, TOKEN, command, now, pause, until},
+    program::{Program, TOKEN, WAIT_TIMEOUT, command, now, pause, until},
     proxy::{Ending, Fault, Proxy, Refusal, Request, Times},
 };
 
@@ -102,7 +102,10 @@ impl Cluster {
             if total == wire && parts == wire {
                 return;
             }
-            assert!(began.elapsed() < PATIENCE / 4, "{what}: {total:?} in all, {parts:?} apart, {wire:?} on the wire");
+            assert!(
+                began.elapsed() < WAIT_TIMEOUT / 4,
+                "{what}: {total:?} in all, {parts:?} apart, {wire:?} on the wire"
+            );
             pause(Duration::from_millis(50));
         }
     }

@@ -7,7 +7,7 @@ use crate::{
     client::{Client, Upload},
     large_records::{MAX_GROWTH, download, upload},
     pattern::Pattern,
-    program::{PATIENCE, Program, TOKEN, command, now, pause, run},
+    program::{Program, TOKEN, WAIT_TIMEOUT, command, now, pause, run},
     scale,
 };
 
@@ -99,7 +99,7 @@ fn what_one_gateway_changes_the_other_shows() {
     assert_eq!(other.client().send("DELETE", &store, "", Upload::None).expect("it answers").status, 204);
     let began = now();
     while one.client().send("GET", &store, "", Upload::None).expect("it answers").status != 404 {
-        assert!(began.elapsed() < PATIENCE, "it is still there");
+        assert!(began.elapsed() < WAIT_TIMEOUT, "it is still there");
         pause(std::time::Duration::from_millis(100));
     }
     for gateway in [other, one] {

@@ -7,7 +7,7 @@ use std::{
 };
 
 /// Timeout for a response.
-const PATIENCE: Duration = Duration::from_mins(1);
+const WAIT_TIMEOUT: Duration = Duration::from_mins(1);
 
 /// Bytes written at once.
 const CHUNK_BYTES: usize = 1 << 18;
@@ -49,10 +49,10 @@ pub enum Upload<'a> {
 
 impl Client {
     pub fn connect(address: SocketAddr, token: &str) -> io::Result<Self> {
-        let stream = TcpStream::connect_timeout(&address, PATIENCE)?;
+        let stream = TcpStream::connect_timeout(&address, WAIT_TIMEOUT)?;
         stream.set_nodelay(true)?;
-        stream.set_read_timeout(Some(PATIENCE))?;
-        stream.set_write_timeout(Some(PATIENCE))?;
+        stream.set_read_timeout(Some(WAIT_TIMEOUT))?;
+        stream.set_write_timeout(Some(WAIT_TIMEOUT))?;
         Ok(Self { stream: BufReader::with_capacity(CHUNK_BYTES, stream), token: token.to_owned() })
     }
 

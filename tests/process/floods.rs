@@ -17,7 +17,7 @@ use tokio::io::AsyncWriteExt;
 use crate::{
     bucket::{before_bucket, own_prefix},
     client::{Client, Upload},
-    program::{PATIENCE, Program, TOKEN, now, pause},
+    program::{Program, TOKEN, WAIT_TIMEOUT, now, pause},
 };
 
 /// Connections of strangers at once: in every run, and in the long check.
@@ -134,7 +134,7 @@ fn flood(address: SocketAddr, routes: &[(&'static str, String)], body: &[u8], co
         let connections: Vec<TcpStream> = (0..count)
             .filter_map(|number| {
                 let (method, path) = &routes[number % routes.len()];
-                let mut connection = TcpStream::connect_timeout(&address, PATIENCE).ok()?;
+                let mut connection = TcpStream::connect_timeout(&address, WAIT_TIMEOUT).ok()?;
                 let head = format!(
                     "{method} {path} HTTP/1.1\r\nhost: larder\r\ncontent-type: application/json\r\ncontent-encoding: gzip\r\n\
                      transfer-encoding: chunked\r\n\r\n"
@@ -212,7 +212,7 @@ fn before_a_bucket(folder: &Path, name: &str) -> Program {
 fn unfinished(program: &Program, token: &str, path: &str, count: usize, length: usize) -> Vec<TcpStream> {
     let mut uploads: Vec<(TcpStream, Vec<u8>, usize)> = (0..count)
         .map(|number| {
-            let connection = TcpStream::connect_timeout(&program.address, PATIENCE).expect("it accepts");
+            let connection = TcpStream::connect_timeout(&program.address, WAIT_TIMEOUT).expect("it accepts");
             let head = format!(
                 "PUT {path}-{number} HTTP/1.1\r\nhost: larder\r\nauthorization: Bearer {token}\r\ncontent-type: application/json\r\n\
                  transfer-encoding: chunked\r\n\r\n{:x}\r\n",

@@ -17,7 +17,7 @@ use serde_json::Value;
 use crate::{
     client::Upload,
     folder::files_below,
-    program::{Ended, PATIENCE, Program, TOKEN, command, run},
+    program::{Ended, Program, TOKEN, WAIT_TIMEOUT, command, run},
 };
 
 /// Records in each of the two stores that have nothing wrong with them.
@@ -316,7 +316,7 @@ fn progress_is_steady_lines_without_control_characters_where_there_is_no_termina
     let held = Mutex::new(held);
     let relayed = relay(program.address, move |key| {
         if key == "slow" {
-            let _ = held.lock().expect("a lock").recv_timeout(PATIENCE);
+            let _ = held.lock().expect("a lock").recv_timeout(WAIT_TIMEOUT);
         }
     });
     let mut command = import(work.path(), relayed, &["storage"]);

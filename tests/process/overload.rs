@@ -6,7 +6,7 @@ use larder::server::raise_file_limit;
 
 use crate::{
     client::{Client, Upload},
-    program::{PATIENCE, Program, now, pause, until},
+    program::{Program, WAIT_TIMEOUT, now, pause, until},
 };
 
 /// Connections on which nothing is asked.
@@ -103,7 +103,7 @@ fn ten_thousand_idle_connections_cost_little_and_are_in_nobodys_way() {
     let before = program.peak_memory();
     let idle: Vec<TcpStream> = (0..IDLE)
         .map(|_| {
-            let connection = TcpStream::connect_timeout(&program.address, PATIENCE).expect("it accepts");
+            let connection = TcpStream::connect_timeout(&program.address, WAIT_TIMEOUT).expect("it accepts");
             connection.set_nodelay(true).expect("it is open");
             connection
         })
@@ -117,7 +117,7 @@ fn ten_thousand_idle_connections_cost_little_and_are_in_nobodys_way() {
     assert!(grown < u64::from(IDLE) * MEMORY_OF_IDLE, "grown by {grown} bytes, {} each", grown / u64::from(IDLE));
     println!("{IDLE} idle connections: {} bytes each", grown / u64::from(IDLE));
     for _ in 0..100 {
-        assert!(time(&mut client) < PATIENCE);
+        assert!(time(&mut client) < WAIT_TIMEOUT);
     }
     assert_eq!(get(&mut program.client(), "/health/ready").0, 200, "there is room for more");
     drop(idle);

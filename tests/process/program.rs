@@ -19,7 +19,7 @@ use crate::{
 };
 
 /// Timeout for any step of a test.
-pub const PATIENCE: Duration = Duration::from_mins(1);
+pub const WAIT_TIMEOUT: Duration = Duration::from_mins(1);
 
 /// The token of programs that are given one.
 pub const TOKEN: &str = "a-token-for-tests";
@@ -106,7 +106,7 @@ impl Program {
         });
         let mut greeting = Vec::new();
         loop {
-            let Ok(line) = received.recv_timeout(PATIENCE) else {
+            let Ok(line) = received.recv_timeout(WAIT_TIMEOUT) else {
                 drop(child);
                 return Err(stderr.join().expect("its errors were read"));
             };
@@ -171,7 +171,7 @@ impl Program {
         let status = loop {
             match self.child.try_wait().expect("it can be waited for") {
                 Some(status) => break status,
-                None if began.elapsed() > PATIENCE => {
+                None if began.elapsed() > WAIT_TIMEOUT => {
                     let _ = self.child.kill();
                     panic!("it did not end: {}", self.stderr.join().expect("its errors were read"));
                 }
@@ -199,7 +199,7 @@ pub fn run(mut command: Command) -> Ended {
 pub fn until(what: &str, mut condition: impl FnMut() -> bool) {
     let began = now();
     while !condition() {
-        assert!(began.elapsed() < PATIENCE, "{what}: not within {PATIENCE:?}");
+        assert!(began.elapsed() < WAIT_TIMEOUT, "{what}: not within {WAIT_TIMEOUT:?}");
         pause(Duration::from_millis(10));
     }
 }

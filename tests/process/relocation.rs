@@ -39,7 +39,7 @@ const LONGEST_WRITE: Duration = Duration::from_secs(30);
 const LONGEST_MOVE: Duration = Duration::from_mins(4);
 
 /// Duration of a gateway's pause: longer than the staleness bound of its views.
-const PAUSE: Duration = Duration::from_secs(8);
+const PAUSE_DURATION: Duration = Duration::from_secs(8);
 
 /// Changes that move a store, in turn and over again.
 const STEPS: [&str; 4] =
@@ -188,7 +188,7 @@ impl Traffic<'_> {
                 self.site.restart();
             } else {
                 self.site.signal(Signal::STOP);
-                pause(PAUSE);
+                pause(PAUSE_DURATION);
                 self.site.signal(Signal::CONT);
             }
             pause(Duration::from_millis(500));

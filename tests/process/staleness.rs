@@ -14,8 +14,8 @@ use crate::{
 const BOUND: Duration = Duration::from_secs(5);
 const SLACK: Duration = Duration::from_secs(1);
 
-/// Interval between two looks.
-const PAUSE: Duration = Duration::from_millis(50);
+/// Interval between two checks.
+const POLL_INTERVAL: Duration = Duration::from_millis(50);
 
 fn ask(program: &Program, token: &str, method: &str, path: &str, body: &Value) -> (u16, Value) {
     let mut client = Client::connect(program.address, token).expect("it listens");
@@ -57,7 +57,7 @@ fn before_a_bucket_what_one_gateway_takes_back_ends_there_at_once_and_on_another
         let began = now();
         while (reads(here), reads(there)) != (200, 200) {
             assert!(began.elapsed() < BOUND + SLACK, "{name} may not read yet");
-            pause(PAUSE);
+            pause(POLL_INTERVAL);
         }
         let (method, path, body, refusal) = match *name {
             "revoked" => ("DELETE", format!("/larder/v1/tokens/{id}?username={name}"), Value::Null, 401),
@@ -72,7 +72,7 @@ fn before_a_bucket_what_one_gateway_takes_back_ends_there_at_once_and_on_another
         while last != refusal {
             assert_eq!(last, 200, "{name}");
             assert!(taken_back.elapsed() < BOUND + SLACK, "{name}: still believed by the other");
-            pause(PAUSE);
+            pause(POLL_INTERVAL);
             last = reads(there);
         }
         // It stays so: what was remembered does not come back.

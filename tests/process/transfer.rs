@@ -13,7 +13,7 @@ use sha2::{Digest, Sha256};
 
 use crate::{
     client::Upload,
-    program::{Ended, PATIENCE, Program, TOKEN, command, now, pause, run},
+    program::{Ended, Program, TOKEN, WAIT_TIMEOUT, command, now, pause, run},
     scale,
     watcher::Watched,
 };
@@ -51,7 +51,7 @@ fn succeeds(ended: &Ended) {
 fn cut_off(mut command: std::process::Command, has_begun: impl Fn() -> bool) -> bool {
     let mut child = Watched::new(command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("it starts"));
     let began = now();
-    while !has_begun() && began.elapsed() < PATIENCE {
+    while !has_begun() && began.elapsed() < WAIT_TIMEOUT {
         pause(Duration::from_millis(2));
     }
     child.kill().expect("it is killed");

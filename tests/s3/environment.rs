@@ -31,7 +31,7 @@ use crate::{
 };
 
 /// Time after which a wait has failed.
-const PATIENCE: Duration = Duration::from_mins(1);
+const WAIT_TIMEOUT: Duration = Duration::from_mins(1);
 
 const TOKEN: &str = "apify_api_for_tests";
 
@@ -88,7 +88,7 @@ async fn first_request(listener: &TcpListener, mut command: Command) -> String {
         connection.write_all(refusal).await.unwrap();
         String::from_utf8(head).unwrap()
     };
-    if let Ok(head) = timeout(PATIENCE, asked).await {
+    if let Ok(head) = timeout(WAIT_TIMEOUT, asked).await {
         return head;
     }
     running.0.kill().unwrap();
@@ -178,7 +178,7 @@ async fn keys_that_change_in_their_file_take_effect_when_they_are_refused_and_on
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     };
-    timeout(PATIENCE, taken).await.expect("the keys are loaded anew");
+    timeout(WAIT_TIMEOUT, taken).await.expect("the keys are loaded anew");
 }
 
 #[tokio::test]

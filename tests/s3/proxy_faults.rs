@@ -16,7 +16,7 @@ use crate::{
 };
 
 /// Timeout for any step of a test.
-const PATIENCE: Duration = Duration::from_secs(20);
+const WAIT_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// A delay that is distinguishable from none.
 const DELAY: Duration = Duration::from_millis(150);
@@ -121,7 +121,7 @@ async fn an_answer_is_cut_at_any_byte() {
         let mut stream = connect(&proxy.endpoint()).await.unwrap();
         stream.write_all(b"GET /a HTTP/1.1\r\nhost: t\r\n\r\n").await.unwrap();
         let mut answer = Vec::new();
-        let ended = timeout(PATIENCE, stream.read_to_end(&mut answer)).await.expect("it ends");
+        let ended = timeout(WAIT_TIMEOUT, stream.read_to_end(&mut answer)).await.expect("it ends");
         (ended.map_err(|error| error.kind()), answer)
     };
     for bytes in [0, 1, 20, 40] {
@@ -145,7 +145,7 @@ async fn a_lost_answer_is_lost_after_the_request_is_done() {
         let mut stream = connect(&proxy.endpoint()).await.unwrap();
         let request = format!("PUT {path} HTTP/1.1\r\nhost: t\r\ncontent-length: 4\r\n\r\ndone");
         stream.write_all(request.as_bytes()).await.unwrap();
-        let ended = timeout(PATIENCE, stream.read(&mut [0])).await.expect("it ends");
+        let ended = timeout(WAIT_TIMEOUT, stream.read(&mut [0])).await.expect("it ends");
         assert_eq!(ended.map_err(|error| error.kind()), kind);
         assert_eq!(tiny.object(path).unwrap(), "done");
     }
@@ -179,7 +179,7 @@ async fn a_refusal_may_come_before_the_body() {
     let mut stream = connect(&proxy.endpoint()).await.unwrap();
     stream.write_all(b"PUT /a HTTP/1.1\r\nhost: t\r\ncontent-length: 100\r\n\r\n").await.unwrap();
     let mut answer = String::new();
-    timeout(PATIENCE, stream.read_to_string(&mut answer)).await.expect("it ends").unwrap();
+    timeout(WAIT_TIMEOUT, stream.read_to_string(&mut answer)).await.expect("it ends").unwrap();
     assert!(answer.starts_with("HTTP/1.1 503") && answer.contains("connection: close"), "{answer}");
     assert_eq!(tiny.object("/a"), None);
 }
@@ -240,7 +240,7 @@ async fn idle_connections_end_in_the_way_that_is_asked_for_and_busy_ones_go_on()
             busy.ask("PUT", "/a", b"value")
         );
         assert_eq!((ended, answer.unwrap().status), (1, 200));
-        let read = timeout(PATIENCE, idle.read(&mut [0])).await.expect("it ended");
+        let read = timeout(WAIT_TIMEOUT, idle.read(&mut [0])).await.expect("it ended");
         assert_eq!(read.map_err(|error| error.kind()), expected);
         assert_eq!(proxy.end_connections().await, 1, "the busy one");
     }

@@ -13,7 +13,7 @@ use crate::{
 };
 
 /// Timeout for any step of a test.
-const PATIENCE: Duration = Duration::from_secs(20);
+const WAIT_TIMEOUT: Duration = Duration::from_secs(20);
 
 #[tokio::test]
 async fn what_is_sent_and_answered_passes_as_it_is() {
@@ -65,7 +65,7 @@ async fn pipelined_requests_are_separated() {
                     GET /a HTTP/1.1\r\nhost: t\r\nconnection: close\r\n\r\n";
     stream.write_all(requests.as_bytes()).await.unwrap();
     let mut answers = String::new();
-    timeout(PATIENCE, stream.read_to_string(&mut answers)).await.expect("the last one closes").unwrap();
+    timeout(WAIT_TIMEOUT, stream.read_to_string(&mut answers)).await.expect("the last one closes").unwrap();
     assert_eq!(answers.matches("HTTP/1.1 200 OK").count(), 3, "{answers}");
     assert_eq!(answers.matches("abc").count(), 2, "{answers}");
     assert_eq!(proxy.requests().len(), 3);
@@ -79,7 +79,7 @@ async fn who_waits_for_leave_to_send_a_body_gets_it() {
     let head = "PUT /a HTTP/1.1\r\nhost: t\r\nexpect: 100-continue\r\nconnection: close\r\ncontent-length: 5\r\n\r\n";
     stream.write_all(head.as_bytes()).await.unwrap();
     let mut leave = [0; "HTTP/1.1 100 Continue\r\n\r\n".len()];
-    timeout(PATIENCE, stream.read_exact(&mut leave)).await.expect("it comes").unwrap();
+    timeout(WAIT_TIMEOUT, stream.read_exact(&mut leave)).await.expect("it comes").unwrap();
     assert!(leave.starts_with(b"HTTP/1.1 100"));
     stream.write_all(b"hello").await.unwrap();
     let mut answer = String::new();
@@ -96,7 +96,7 @@ async fn an_answer_passes_before_the_body_of_its_request_is_sent() {
     let head = format!("PUT {EARLY} HTTP/1.1\r\nhost: t\r\ncontent-length: 1000000\r\n\r\nbeginning");
     stream.write_all(head.as_bytes()).await.unwrap();
     let mut answer = String::new();
-    timeout(PATIENCE, stream.read_to_string(&mut answer)).await.expect("it comes, and the end").unwrap();
+    timeout(WAIT_TIMEOUT, stream.read_to_string(&mut answer)).await.expect("it comes, and the end").unwrap();
     assert!(answer.starts_with("HTTP/1.1 400"), "{answer}");
 }
 
@@ -115,10 +115,10 @@ async fn a_side_that_leaves_takes_the_other_with_it() {
     let mut stream = connect(&proxy.endpoint()).await.unwrap();
     until(|| proxy.open_connections() == 1).await;
     tiny.stop().await;
-    assert_eq!(timeout(PATIENCE, stream.read(&mut [0])).await.expect("it ends").unwrap(), 0);
+    assert_eq!(timeout(WAIT_TIMEOUT, stream.read(&mut [0])).await.expect("it ends").unwrap(), 0);
     // And where there is none, the connection ends at once.
     let mut stream = connect(&proxy.endpoint()).await.unwrap();
-    assert_eq!(timeout(PATIENCE, stream.read(&mut [0])).await.expect("it ends").unwrap(), 0);
+    assert_eq!(timeout(WAIT_TIMEOUT, stream.read(&mut [0])).await.expect("it ends").unwrap(), 0);
 }
 
 #[tokio::test]
@@ -129,13 +129,13 @@ async fn connections_end_with_the_proxy() {
     until(|| proxy.open_connections() == 1).await;
     let endpoint = proxy.endpoint();
     drop(proxy);
-    assert_eq!(timeout(PATIENCE, stream.read(&mut [0])).await.expect("it ends").unwrap(), 0);
+    assert_eq!(timeout(WAIT_TIMEOUT, stream.read(&mut [0])).await.expect("it ends").unwrap(), 0);
     let refused = async {
         while connect(&endpoint).await.is_ok() {
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
     };
-    timeout(PATIENCE, refused).await.expect("the port is closed");
+    timeout(WAIT_TIMEOUT, refused).await.expect("the port is closed");
 }
 
 async fn until(mut condition: impl FnMut() -> bool) {
@@ -144,5 +144,5 @@ async fn until(mut condition: impl FnMut() -> bool) {
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
     };
-    timeout(PATIENCE, holds).await.expect("in time");
+    timeout(WAIT_TIMEOUT, holds).await.expect("in time");
 }

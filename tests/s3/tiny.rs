@@ -26,7 +26,7 @@ use tokio::{
 };
 
 /// Timeout for any step of a test.
-const PATIENCE: Duration = Duration::from_secs(20);
+const WAIT_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// Path under which a PUT is answered before its body was read.
 pub(crate) const EARLY: &str = "/early";
@@ -89,7 +89,7 @@ impl Tiny {
                 }
             }
         };
-        timeout(PATIENCE, found).await.expect("it comes in time")
+        timeout(WAIT_TIMEOUT, found).await.expect("it comes in time")
     }
 
     /// Ends it and all its connections.
@@ -211,6 +211,6 @@ impl Client {
             let (head, body) = self.sender.send_request(request).await?.into_parts();
             Ok(Answer { status: head.status.as_u16(), headers: head.headers, body: body.collect().await?.to_bytes() })
         };
-        timeout(PATIENCE, answer).await.expect("the answer or an error comes in time")
+        timeout(WAIT_TIMEOUT, answer).await.expect("the answer or an error comes in time")
     }
 }

@@ -7,7 +7,7 @@ import { createServer, request } from 'node:http';
 import { fileURLToPath } from 'node:url';
 
 /** Timeout for a program. */
-const PATIENCE_MS = 90_000;
+const PROGRAM_TIMEOUT_MS = 90_000;
 
 export const { LARDER_URL: url, LARDER_TOKEN: token, LARDER_PROGRAM: larder, SDKS_PYTHON: python } = process.env;
 for (const [name, value] of Object.entries({ LARDER_URL: url, LARDER_TOKEN: token, SDKS_PYTHON: python })) {
@@ -128,7 +128,7 @@ export function start(program, args, variables) {
         started.all += text;
     });
     child.stderr.on('data', (text) => (started.all += text));
-    const timer = setTimeout(() => child.kill('SIGKILL'), PATIENCE_MS);
+    const timer = setTimeout(() => child.kill('SIGKILL'), PROGRAM_TIMEOUT_MS);
     started.ended = once(child, 'close').then(([code, signal]) => {
         clearTimeout(timer);
         return { code, signal };

@@ -15,8 +15,8 @@ const START_LIMIT: Duration = Duration::from_secs(30);
 /// Timeout for the graceful end of the program.
 const STOP_LIMIT: Duration = Duration::from_secs(30);
 
-/// Interval between two looks until then.
-const POLL: Duration = Duration::from_millis(50);
+/// Interval between two checks until then.
+const POLL_INTERVAL: Duration = Duration::from_millis(50);
 
 /// The token the drivers use. It guards an empty folder that is gone in a minute.
 pub const TOKEN: &str = "drivers-token";
@@ -75,7 +75,7 @@ impl Server {
             if let Ok(Some(status)) = self.child.try_wait() {
                 return Err(format!("larder serve ended before it listened: {status}\n{}", self.end_of_log()));
             }
-            sleep(POLL);
+            sleep(POLL_INTERVAL);
         }
         Err(format!("larder serve did not say where it listens within {START_LIMIT:?}\n{}", self.end_of_log()))
     }
@@ -92,7 +92,7 @@ impl Server {
             match self.child.try_wait() {
                 Ok(Some(status)) if status.success() => return self.remove_data(),
                 Ok(Some(status)) => return Err(format!("larder serve ended with {status}\n{}", self.end_of_log())),
-                Ok(None) => sleep(POLL),
+                Ok(None) => sleep(POLL_INTERVAL),
                 Err(error) => return Err(format!("larder serve cannot be waited for: {error}")),
             }
         }

@@ -14,7 +14,7 @@ use tokio::{
 use super::reply::Reply;
 
 /// The longest a test waits for bytes: a server that hangs must fail the test, not the run.
-const PATIENCE: Duration = Duration::from_mins(1);
+const WAIT_TIMEOUT: Duration = Duration::from_mins(1);
 
 /// Most header fields in a reply.
 const MAX_FIELDS: usize = 64;
@@ -103,7 +103,7 @@ impl Connection {
 }
 
 async fn within_patience<T>(work: impl Future<Output = io::Result<T>>) -> io::Result<T> {
-    tokio::time::timeout(PATIENCE, work).await.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
+    tokio::time::timeout(WAIT_TIMEOUT, work).await.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
 }
 
 async fn fill(reader: &mut OwnedReadHalf, unread: &mut BytesMut) -> io::Result<usize> {

@@ -15,7 +15,7 @@ from .tools import PROGRAM
 # It guards a folder that is gone in seconds.
 TOKEN = 'a-token-for-checks-of-deployment'
 
-PATIENCE = 30
+WAIT_TIMEOUT_SECS = 30
 
 # Certificates are created for a check, and trusted by no other program.
 UNVERIFIED = ssl.create_default_context()
@@ -50,7 +50,7 @@ class Gateway:
             return log.read()
 
     def wait_until_it_listens(self) -> str:
-        deadline = time.monotonic() + PATIENCE
+        deadline = time.monotonic() + WAIT_TIMEOUT_SECS
         while time.monotonic() < deadline:
             found = re.search(r'listens on (https?://\S+)\n', self.written())
             if found:
@@ -62,14 +62,14 @@ class Gateway:
     def ask(self, method: str, path: str, body: bytes | None = None, parses: bool = True):
         headers = {'Authorization': f'Bearer {TOKEN}', 'Content-Type': 'application/octet-stream'}
         request = urllib.request.Request(self.url + path, method=method, data=body, headers=headers)
-        with urllib.request.urlopen(request, timeout=PATIENCE, context=UNVERIFIED) as answer:
+        with urllib.request.urlopen(request, timeout=WAIT_TIMEOUT_SECS, context=UNVERIFIED) as answer:
             text = answer.read()
             return json.loads(text) if parses else text
 
     def __exit__(self, *_):
         try:
             os.killpg(self.process.pid, signal.SIGTERM)
-            status = self.process.wait(timeout=PATIENCE)
+            status = self.process.wait(timeout=WAIT_TIMEOUT_SECS)
             assert status == 0, f'it ended with {status}:\n{self.written()}'
         finally:
             if self.process.poll() is None:

@@ -24,7 +24,7 @@ USER = 65532
 # Libraries of their image for programs in C, beside the loader.
 LIBRARIES = {'libc.so.6', 'libm.so.6', 'libdl.so.2', 'librt.so.1', 'libpthread.so.0', 'libgcc_s.so.1', 'libstdc++.so.6'}
 
-PATIENCE = 30
+WAIT_TIMEOUT_SECS = 30
 
 # Runs within namespaces of its own: the root is read only, /data and /backups are not, and the network is a loopback.
 # Arguments: the folder, the user to become (`-`: the present one), and the command.
@@ -88,7 +88,7 @@ class Container:
     def first(self) -> int:
         """The first process of the container, by its number outside."""
         children = Path(f'/proc/{self.process.pid}/task/{self.process.pid}/children')
-        deadline = time.monotonic() + PATIENCE
+        deadline = time.monotonic() + WAIT_TIMEOUT_SECS
         while not (found := children.read_text().split()):
             assert time.monotonic() < deadline, self.written()
             time.sleep(0.01)
@@ -106,7 +106,7 @@ class Container:
         where = ['--mount', '--root'] if root else []
         enter = ['nsenter', f'--target={self.first()}', '--net', *whose, *where, '--', *command]
         given = {'PATH': os.environ['PATH'], **self.variables}
-        return subprocess.run(enter, env=given, capture_output=True, text=True, timeout=PATIENCE)
+        return subprocess.run(enter, env=given, capture_output=True, text=True, timeout=WAIT_TIMEOUT_SECS)
 
     def health(self) -> subprocess.CompletedProcess:
         command = json.loads(re.search(r'^HEALTHCHECK .*? CMD (\[.*\])$', DOCKERFILE, re.MULTILINE)[1])
@@ -118,7 +118,7 @@ class Container:
         return done.stdout
 
     def is_healthy(self) -> None:
-        deadline = time.monotonic() + PATIENCE
+        deadline = time.monotonic() + WAIT_TIMEOUT_SECS
         while (found := self.health()).returncode:
             assert self.process.poll() is None, f'it ended:\n{self.written()}'
             assert time.monotonic() < deadline, f'{found.stderr}\n{self.written()}'
@@ -127,7 +127,7 @@ class Container:
 
     def stop(self, by: signal.Signals) -> int:
         os.kill(self.first(), by)
-        return self.process.wait(timeout=PATIENCE)
+        return self.process.wait(timeout=WAIT_TIMEOUT_SECS)
 
     def __exit__(self, *_):
         if self.process.poll() is None:
@@ -190,7 +190,7 @@ def the_image_serves_without_privileges_over_a_read_only_root():
 def a_root_that_is_read_only_is_one():
     with tempfile.TemporaryDirectory(prefix='larder-image-') as name:
         with Container(laid_out(Path(name)), LARDER_DATA='/elsewhere') as container:
-            assert container.process.wait(timeout=PATIENCE) != 0
+            assert container.process.wait(timeout=WAIT_TIMEOUT_SECS) != 0
             assert 'Read-only file system' in container.written(), container.written()
 
 

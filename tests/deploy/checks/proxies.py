@@ -22,7 +22,7 @@ PAGE = (ROOT / 'docs' / 'PROXIES.md').read_text()
 
 HOST = 'larder.example'
 
-PATIENCE = 30
+WAIT_TIMEOUT_SECS = 30
 
 # More than every proxy takes by default, and than connections hold.
 LARGE = 60_000_000
@@ -57,7 +57,7 @@ class Connection(http.client.HTTPConnection):
     """A connection that speaks to `HOST` by TLS, wherever that is."""
 
     def __init__(self, port: int, encrypts: bool):
-        super().__init__('127.0.0.1', port, timeout=PATIENCE)
+        super().__init__('127.0.0.1', port, timeout=WAIT_TIMEOUT_SECS)
         self.encrypts = encrypts
 
     def connect(self):
@@ -110,7 +110,7 @@ def started(folder: Path, port: int, *command: str | Path) -> Iterator[Client]:
         own = {**os.environ, 'HOME': str(folder), 'XDG_DATA_HOME': str(folder), 'XDG_CONFIG_HOME': str(folder)}
         process = subprocess.Popen([str(word) for word in command], env=own, stdout=log, stderr=log, start_new_session=True)
         try:
-            deadline = time.monotonic() + PATIENCE
+            deadline = time.monotonic() + WAIT_TIMEOUT_SECS
             while True:
                 assert process.poll() is None and time.monotonic() < deadline, (folder / 'log').read_text()
                 try:
@@ -284,7 +284,7 @@ def refusals_arrive_before_the_body_was_sent(client: Client, _: Client):
         except TimeoutError:
             # Caddy shows an answer over HTTP/1.1 when more of the body arrives.
             assert sent < LARGE / 2, 'no answer'
-        connection.sock.settimeout(PATIENCE)
+        connection.sock.settimeout(WAIT_TIMEOUT_SECS)
         connection.send(BLOCK)
         sent += len(BLOCK)
 

@@ -13,7 +13,7 @@ use larder::storage::{
 use tokio::sync::oneshot;
 
 /// Number of yields of the driver before it takes every task for waiting.
-const PATIENCE: usize = 24;
+const MAX_YIELDS: usize = 24;
 
 /// Gate that holds calls back.
 #[derive(Debug, Default)]
@@ -83,7 +83,7 @@ impl Gate {
     /// Lets every task go on until it waits.
     pub async fn settle(&self) {
         let (mut calm, mut seen) = (0, self.arrivals());
-        while calm < PATIENCE {
+        while calm < MAX_YIELDS {
             tokio::task::yield_now().await;
             let arrivals = self.arrivals();
             calm = if arrivals == seen { calm + 1 } else { 0 };

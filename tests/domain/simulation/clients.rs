@@ -14,7 +14,7 @@ use super::world::{Gateway, KEYS, World, read};
 const ACTIONS: usize = 25;
 
 /// Timeout for a response.
-const PATIENCE: Duration = Duration::from_mins(5);
+const RESPONSE_TIMEOUT: Duration = Duration::from_mins(5);
 
 /// A retention of another lifecycle class.
 const LONG_LIFE_DAYS: f64 = 10.0;
@@ -25,7 +25,7 @@ pub async fn client(world: Arc<World>, id: StoreId, number: u64) {
         world.clock.sleep(world.rng.millis(50, world.scenario.pause_ms)).await;
         let key = KEYS[usize::try_from(world.rng.below(2)).expect("it is small")];
         let gateway = world.any_gateway();
-        let patience = world.clock.sleep(PATIENCE);
+        let timeout = world.clock.sleep(RESPONSE_TIMEOUT);
         let value = number * 1000 + action as u64;
         let done = async {
             match world.rng.below(10) {
@@ -35,7 +35,7 @@ pub async fn client(world: Arc<World>, id: StoreId, number: u64) {
             }
         };
         tokio::select! {
-            () = patience => {}
+            () = timeout => {}
             done = done => if matches!(done, Err(Error::StoreNotFound)) {
                 world.history().gone(world.now());
                 return;
@@ -107,9 +107,9 @@ async fn update(world: &World, id: StoreId, change: StoreUpdate) -> Option<bool>
     }
     let (is_named, asked) = (matches!(change.name, Patch::Set(_)), world.now());
     let gateway = world.any_gateway();
-    let patience = world.clock.sleep(PATIENCE);
+    let timeout = world.clock.sleep(RESPONSE_TIMEOUT);
     let updated = tokio::select! {
-        () = patience => return None,
+        () = timeout => return None,
         updated = gateway.catalog.update(id, change) => updated,
     };
     match updated {
@@ -134,9 +134,9 @@ pub async fn reconciler_task(world: Arc<World>, index: usize) {
     loop {
         world.clock.sleep(world.rng.millis(3_000, 15_000)).await;
         let gateway = world.gateway_at(index);
-        let patience = world.clock.sleep(PATIENCE);
+        let timeout = world.clock.sleep(RESPONSE_TIMEOUT);
         tokio::select! {
-            () = patience => {}
+            () = timeout => {}
             _ = gateway.catalog.reconcile_due() => {}
         }
     }

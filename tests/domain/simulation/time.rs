@@ -12,7 +12,7 @@ use tokio::sync::oneshot;
 
 /// Number of yields of the driver before it assumes that no task can proceed. A task that was woken may wake another,
 /// and so on; the longest such chain is that of a mutex with many waiters.
-const PATIENCE: usize = 24;
+const MAX_YIELDS: usize = 24;
 
 /// When simulated time begins.
 const BEGINNING: Timestamp = Timestamp::from_millis(1_767_225_600_000);
@@ -56,7 +56,7 @@ impl SimulatedClock {
     async fn settle(&self) {
         let mut calm = 0;
         let mut seen = self.lock().count;
-        while calm < PATIENCE {
+        while calm < MAX_YIELDS {
             tokio::task::yield_now().await;
             let count = self.lock().count;
             calm = if count == seen { calm + 1 } else { 0 };

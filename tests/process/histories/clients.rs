@@ -11,11 +11,11 @@ use rustix::process::Signal;
 use crate::{
     client::Client,
     crash_recovery::Choices,
-    program::{PATIENCE, Program, TOKEN, now, pause},
+    program::{Program, TOKEN, WAIT_TIMEOUT, now, pause},
 };
 
 /// Interval between two attempts at a gateway that is gone.
-const PAUSE: Duration = Duration::from_millis(20);
+const RETRY_INTERVAL: Duration = Duration::from_millis(20);
 
 /// Gateways, any of which may be gone for a moment.
 pub struct Cluster {
@@ -84,7 +84,7 @@ impl Cluster {
             match Program::try_start((self.gateways[gateway].command)()) {
                 Ok(started) => break Some(started),
                 // Its object store may be out of reach at the moment; an operator would start it again, too.
-                Err(errors) => assert!(began.elapsed() < PATIENCE, "it does not start again: {errors}"),
+                Err(errors) => assert!(began.elapsed() < WAIT_TIMEOUT, "it does not start again: {errors}"),
             }
         };
     }
@@ -152,7 +152,7 @@ impl Caller<'_> {
         let address = self.site.gateways[usize::try_from(gateway).expect("a small number")].address;
         let connected = Client::connect(address, &self.token).ok();
         if connected.is_none() {
-            pause(PAUSE);
+            pause(RETRY_INTERVAL);
         }
         connected
     }

@@ -24,8 +24,8 @@ const STEPS: u32 = 60;
 /// store's clock.
 const SLACK: Duration = Duration::from_millis(1500);
 
-/// Interval between two looks.
-const PAUSE: Duration = Duration::from_millis(50);
+/// Interval between two checks.
+const POLL_INTERVAL: Duration = Duration::from_millis(50);
 
 /// Observations of lives.
 #[derive(Default)]
@@ -67,7 +67,7 @@ impl Lives {
                     .push(format!("{path}: its end was in {end:?}, and it was asked for from {began:?} to {ended:?}"));
             }
             drop(seen);
-            pause(PAUSE);
+            pause(POLL_INTERVAL);
         }
         self.seen.lock().unwrap_or_else(PoisonError::into_inner).lives += 1;
     }

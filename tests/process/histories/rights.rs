@@ -15,8 +15,8 @@ use super::clients::Caller;
 /// Duration for which a right stays as it is, beyond the staleness bound of a gateway.
 const SPELL: Duration = Duration::from_millis(700);
 
-/// Interval between two looks.
-const PAUSE: Duration = Duration::from_millis(20);
+/// Interval between two checks.
+const POLL_INTERVAL: Duration = Duration::from_millis(20);
 
 /// From when until when a right may have been given, or not.
 struct Spell {
@@ -84,7 +84,7 @@ impl Rights {
             }) {
                 self.looks.lock().unwrap_or_else(PoisonError::into_inner).push((may_read, began, now()));
             }
-            pause(PAUSE);
+            pause(POLL_INTERVAL);
         }
     }
 

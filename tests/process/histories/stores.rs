@@ -21,7 +21,7 @@ const NAMES: u64 = 3;
 const ERA: u64 = 3_000_000_000;
 
 /// Interval between two operations: a history of names is short, since each of its states is big.
-const PAUSE: Duration = Duration::from_millis(15);
+const OPERATION_INTERVAL: Duration = Duration::from_millis(15);
 
 /// State shared by all workers on names.
 pub struct Stores {
@@ -58,7 +58,7 @@ impl Stores {
                     }
                 }
             }
-            pause(PAUSE);
+            pause(OPERATION_INTERVAL);
         }
     }
 

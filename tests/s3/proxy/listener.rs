@@ -13,8 +13,8 @@ use tokio_util::sync::CancellationToken;
 use super::connection::{Line, serve};
 use super::faults::{Armed, Ending, Fault, Log, Plan, Request, Times};
 
-/// Interval between two looks at an ending connection.
-const POLL: Duration = Duration::from_millis(1);
+/// Interval between two checks at an ending connection.
+const POLL_INTERVAL: Duration = Duration::from_millis(1);
 
 /// A running proxy; it ends with all its connections when it is dropped.
 pub(crate) struct Proxy {
@@ -135,7 +135,7 @@ impl Proxy {
 
     async fn until_gone(&self, numbers: &[u64]) {
         while self.parts.lines(|lines| numbers.iter().any(|number| lines.open.contains_key(number))) {
-            sleep(POLL).await;
+            sleep(POLL_INTERVAL).await;
         }
     }
 }

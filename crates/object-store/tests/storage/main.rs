@@ -3,7 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "what fails in a test should end it at once")]
 #![expect(clippy::disallowed_methods, reason = "tests have no drain to wait for, and measure time themselves")]
 
-mod cached;
+mod ambiguous_writes;
 mod contract;
 mod decorators;
 mod diagnostics;
@@ -15,9 +15,9 @@ mod embedded_full;
 mod embedded_life;
 mod embedded_lost;
 mod embedded_priority;
-mod late_arrivals;
 mod power_loss;
 mod random_operations;
+mod read_cache;
 mod single_writer;
 mod stores;
 mod values;

@@ -9,7 +9,7 @@ import { promisify } from 'node:util';
 import { oneBitAway } from '../bench.mjs';
 
 /** Timeout for an actor, in milliseconds. */
-const PATIENCE = 60_000;
+const TIMEOUT_MS = 60_000;
 
 const ACTOR = fileURLToPath(new URL('../actor.mjs', import.meta.url));
 
@@ -36,7 +36,7 @@ export const sdk = {
         const named = await bench.open(bench.name('sdk'));
         const actor = await promisify(execFile)(process.execPath, [ACTOR, named.name, ...KEYS], {
             env: atHome(bench, unnamed.id),
-            timeout: PATIENCE,
+            timeout: TIMEOUT_MS,
         });
         const links = JSON.parse(actor.stdout.trim().split('\n').at(-1));
         const made = links.map(({ id, key }) => [id, key]);
