@@ -251,12 +251,12 @@ fn a_backup_that_is_killed_is_no_backup_and_holds_nothing_up() {
     backup.kill().expect("it runs");
     assert!(!backup.wait().expect("it ends").success(), "it was too quick to be killed");
     let refused = run(command(work.path(), &["restore", "backup", "--data", "restored"]));
-    assert!(refused.status.code() == Some(1) && refused.stderr.contains("broken off"), "{}", said(&refused));
+    assert!(refused.status.code() == Some(1) && refused.stderr.contains("incomplete"), "{}", said(&refused));
     assert!(!work.path().join("restored").exists());
     let refused = run(command(work.path(), &["serve", "--data", "backup", "--listen", "127.0.0.1:0"]));
     assert!(refused.status.code() == Some(1), "{}", said(&refused));
     let refused = run(back_up_loudly(&live, "../backup"));
-    assert!(refused.status.code() == Some(1) && refused.stderr.contains("replaces nothing"), "{}", said(&refused));
+    assert!(refused.status.code() == Some(1) && refused.stderr.contains("overwrites nothing"), "{}", said(&refused));
     // The hold died with it.
     for at in 0..DOOMED {
         let path = format!("{records}/doomed-{at:03}");

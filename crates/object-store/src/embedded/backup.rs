@@ -88,7 +88,7 @@ pub fn back_up(
     staged.commit();
     if let Err(error) = record_backup(&paths, manifest.taken_at) {
         // The backup is complete all the same; only the metric of its age is missing.
-        tracing::warn!(%error, "the backup could not be noted in the data folder");
+        tracing::warn!(%error, "cannot record the backup in the data folder");
     }
     Ok(manifest)
 }
@@ -139,7 +139,7 @@ pub fn restore(backup: &Path, folder: &Path, mut report: impl FnMut(&str, &str))
     }
     if (found.objects, found.bytes) != (manifest.objects, manifest.bytes) {
         let (there, said) = (found.objects, manifest.objects);
-        return Err(damaged(format!("it has {there} objects, and says that it has {said}")));
+        return Err(damaged(format!("it contains {there} objects instead of {said}")));
     }
     staged.sync()?;
     let format = staged.paths().format();
@@ -273,7 +273,7 @@ impl Drop for StagedBackup {
         if !self.is_committed
             && let Err(error) = self.remove()
         {
-            tracing::warn!(folder = %self.paths.root().display(), %error, "what was written could not be removed again");
+            tracing::warn!(folder = %self.paths.root().display(), %error, "cannot remove the written file");
         }
     }
 }
@@ -428,20 +428,20 @@ pub enum BackupError {
     #[error(transparent)]
     Folder(#[from] OpenError),
     /// The path of the backup is in use.
-    #[error("{} is there already, and a backup replaces nothing: name a folder that is not there", path.display())]
+    #[error("{} exists already, and a backup overwrites nothing: choose an absent folder", path.display())]
     TargetExists {
         /// The path.
         path: PathBuf,
     },
     /// The backup would be inside its own source.
-    #[error("{} is in the data folder: name a place outside of it, on another disk if there is one", path.display())]
+    #[error("{} is inside the data folder: choose a folder outside of it, on another disk if possible", path.display())]
     TargetInside {
         /// The path of the backup.
         path: PathBuf,
     },
     /// Stored records are damaged; the caller was told of each.
     #[error(
-        "{count} things are damaged in the data folder: delete or write those records again, and take the backup then"
+        "{count} objects in the data folder are damaged: delete or rewrite these records, and then repeat the backup"
     )]
     DamagedFolder {
         /// Number of damaged records.
@@ -454,13 +454,13 @@ pub enum BackupError {
         path: PathBuf,
     },
     /// The backup is incomplete.
-    #[error("the backup {} was broken off before it was whole: remove it, and restore another one", path.display())]
+    #[error("the backup {} is incomplete: delete it, and restore another one", path.display())]
     Incomplete {
         /// The backup.
         path: PathBuf,
     },
     /// A newer program took it, or an older one in another format.
-    #[error("Larder {by} took the backup {}, in a format that this version does not know: restore it with that one", path.display())]
+    #[error("Larder {by} created the backup {}, in a format that this version does not know: restore it with that version", path.display())]
     UnknownFormat {
         /// The backup.
         path: PathBuf,
@@ -474,7 +474,7 @@ pub enum BackupError {
         what: String,
     },
     /// The folder to restore into is in use.
-    #[error("{} is not empty, and a restored folder replaces nothing: name an empty one, or one that is not there", path.display())]
+    #[error("{} is not empty, and a restore overwrites nothing: choose an empty or absent folder", path.display())]
     NotEmpty {
         /// The folder.
         path: PathBuf,

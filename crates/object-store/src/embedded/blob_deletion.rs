@@ -112,7 +112,7 @@ impl RetiredBlobs {
         if held.len() < MAX_HELD_BLOBS {
             held.push(number);
         } else {
-            tracing::warn!(number, "too many files wait for the end of a backup; this one stays until the next start");
+            tracing::warn!(number, "too many files wait for the end of a backup; the next start deletes this one");
         }
     }
 
@@ -169,7 +169,7 @@ fn remove(path: &Path) {
         Ok(()) => {}
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}
         Err(error) => {
-            tracing::warn!(path = %path.display(), %error, "a file that is no longer needed stays until the next start");
+            tracing::warn!(path = %path.display(), %error, "cannot delete an unused file; the next start deletes it");
         }
     }
 }
@@ -213,7 +213,7 @@ impl DeletionGate {
             }
             Err(TryLockError::WouldBlock) => None,
             Err(TryLockError::Error(error)) => {
-                tracing::warn!(%error, "whether a backup is being taken cannot be found out, so files stay");
+                tracing::warn!(%error, "cannot check whether a backup is running; no files are deleted");
                 None
             }
         }

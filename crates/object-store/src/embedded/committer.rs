@@ -183,14 +183,14 @@ impl CommitThread {
                 Event::Closed => break,
             };
             has_spare_pages = outcome.unwrap_or_else(|error| {
-                tracing::warn!(%error, "the index's log could not be moved, or its space not be given back");
+                tracing::warn!(%error, "cannot checkpoint the index or free its space");
                 false
             });
         }
         let WriteBatcher { checkpointer, connection, .. } = self.batcher;
         checkpointer.stop();
         if let Err(error) = index::truncate_wal(&connection) {
-            tracing::warn!(%error, "the index's log could not be emptied; the next start replays it");
+            tracing::warn!(%error, "cannot truncate the write-ahead log; the next start replays it");
         }
     }
 
@@ -342,7 +342,7 @@ fn run(calls: &Receiver<()>, connection: &Connection, running: &Mutex<()>) {
     while calls.recv().is_ok() {
         let _moving = running.lock().unwrap_or_else(PoisonError::into_inner);
         if let Err(error) = index::checkpoint(connection) {
-            tracing::warn!(%error, "the index's log could not be moved beside writes");
+            tracing::warn!(%error, "cannot checkpoint the index beside writes");
         }
     }
 }

@@ -57,7 +57,7 @@ impl DiskReserve {
         }
         self.tried_at = Some(now);
         if self.refill() || self.vacuum_and_refill(connection) {
-            tracing::info!("the disk has room again: objects can be written");
+            tracing::info!("the disk has free space again: objects can be written");
         }
         self.is_held
     }
@@ -71,11 +71,11 @@ impl DiskReserve {
     /// the same; returns whether it did.
     pub fn consume(&mut self, connection: &Connection) -> bool {
         if self.is_held {
-            tracing::warn!("the disk is full: objects can be read and deleted, but not written until there is room");
+            tracing::warn!("the disk is full: objects can be read and deleted, but not written until space is free");
         }
         self.release();
         if let Err(error) = index::restart_wal(connection) {
-            tracing::warn!(%error, "the log could not be moved into the index");
+            tracing::warn!(%error, "cannot checkpoint the index");
         }
         self.refill()
     }
@@ -86,7 +86,7 @@ impl DiskReserve {
         if let Err(error) = fs::remove_file(&self.path)
             && error.kind() != io::ErrorKind::NotFound
         {
-            tracing::warn!(%error, "the room that was set aside cannot be used");
+            tracing::warn!(%error, "cannot use the reserved space");
         }
     }
 
@@ -95,7 +95,7 @@ impl DiskReserve {
         for step in 1..=MAX_VACUUM_STEPS {
             let shrunk = index::vacuum_all_pages(connection)
                 .and_then(|more| index::restart_wal(connection).map(|()| more))
-                .inspect_err(|error| tracing::warn!(%error, "the index could not be made smaller"));
+                .inspect_err(|error| tracing::warn!(%error, "cannot shrink the index"));
             let is_last = !matches!(shrunk, Ok(true)) || step == MAX_VACUUM_STEPS;
             if (is_last || step % VACUUM_STEPS_PER_CHECK == 0) && self.refill() {
                 return true;

@@ -311,7 +311,7 @@ impl Paths {
 
 /// The data folder is no longer at its path. Reads and writes fail until it is back, or the process restarts.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("the data folder was removed, moved, replaced or unmounted while it was served from")]
+#[error("the data folder was removed, moved, replaced or unmounted while in use")]
 pub struct FolderLost;
 
 /// The essential parts of a data folder, each with its inode.
@@ -341,12 +341,12 @@ impl Identity {
         let was_lost = self.is_lost.swap(lost.is_some(), Ordering::Relaxed);
         let Some((path, _)) = lost else {
             if was_lost {
-                tracing::warn!("the data folder is there again");
+                tracing::warn!("the data folder is back");
             }
             return Ok(());
         };
         if !was_lost {
-            tracing::error!(path = %path.display(), "{FolderLost}: this is missing, or not what was opened");
+            tracing::error!(path = %path.display(), "{FolderLost}: this is missing or was replaced");
         }
         Err(Error::Unavailable(FolderLost.into()))
     }
@@ -437,7 +437,7 @@ pub fn restrict_permissions(paths: &Paths) -> io::Result<()> {
     if fs::metadata(paths.root())?.mode() & OTHERS != 0 {
         tracing::warn!(
             folder = %paths.root().display(),
-            "other users may enter the data folder; make its mode 0700, or give it a folder of its own"
+            "other users can open the data folder; set its mode to 0700, or use a folder of its own"
         );
     }
     Ok(())

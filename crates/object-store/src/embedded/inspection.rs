@@ -177,7 +177,7 @@ impl<F: FnMut(&str, &str)> IntegrityCheck<'_, F> {
                 Ok(page) => page,
                 Err(error) => {
                     let behind = last.map_or_else(String::new, |last| format!(" behind {last}"));
-                    return self.report_index(&format!("no keys can be read{behind}: {error}"));
+                    return self.report_index(&format!("cannot read keys{behind}: {error}"));
                 }
             };
             let Some(end) = page.last() else { return };

@@ -20,13 +20,13 @@ pub enum OpenError {
         folder: PathBuf,
     },
     /// A file is in the place of a folder.
-    #[error("{} is not a folder: move it away, or choose another folder for the data", path.display())]
+    #[error("{} is not a folder: move it, or choose another folder for the data", path.display())]
     NotADirectory {
         /// The path.
         path: PathBuf,
     },
     /// The process lacks permission.
-    #[error("{} may not be read or written by the user who runs this process: change its owner or its mode", path.display())]
+    #[error("the user of this process cannot read or write {}: change its owner or mode", path.display())]
     Denied {
         /// The path.
         path: PathBuf,
@@ -49,14 +49,14 @@ pub enum OpenError {
         known: String,
     },
     /// The folder is a backup, which must not change.
-    #[error("{} is a backup: make a data folder of it with `larder restore`", folder.display())]
+    #[error("{} is a backup: restore it to a data folder with `larder restore`", folder.display())]
     IsBackup {
         /// The folder.
         folder: PathBuf,
     },
     /// The folder was never a data folder, and has other contents.
     #[error(
-        "{} is no data folder, and {} is in it: give the data a folder of its own, empty or not there yet",
+        "{} is not a data folder, and contains {}: use an empty or absent folder for the data",
         folder.display(),
         found.display()
     )]

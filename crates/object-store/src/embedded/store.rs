@@ -80,13 +80,10 @@ impl EmbeddedStore {
             tracing::error!(missing = files - gc.alive, "files of objects are missing in the data folder");
         }
         if gc.removed > 0 {
-            tracing::info!(files = gc.removed, "removed what an interrupted process had left behind");
+            tracing::info!(files = gc.removed, "removed files of an interrupted process");
         }
         if gc.held > 0 {
-            tracing::info!(
-                files = gc.held,
-                "files without an object stay until the next start, for a backup that is being taken"
-            );
+            tracing::info!(files = gc.held, "a backup is running: the next start deletes files without an object");
         }
         let readers = Arc::new(ReaderPool::open(Arc::clone(&folder)).map_err(index_error)?);
         let io_error = |error: io::Error| OpenError::from_io(&options.folder, error);

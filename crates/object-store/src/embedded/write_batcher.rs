@@ -145,7 +145,7 @@ impl WriteBatcher {
         match self.run_transaction(&changes) {
             Ok(committed) => self.finish(requests, committed),
             Err(error) => {
-                tracing::warn!(%error, changes = requests.len(), "a transaction failed; each change is tried alone");
+                tracing::warn!(%error, changes = requests.len(), "a transaction failed; retrying each change alone");
                 let is_writable = !is_index_full(&error) || self.consume_reserve();
                 for request in if is_writable { requests } else { reject_puts(requests) } {
                     self.commit_alone(request);
@@ -240,10 +240,10 @@ fn publish_blobs(mut requests: Vec<PendingWrite>) -> Vec<PendingWrite> {
         });
     }
     if let Some(error) = folders.iter().find_map(|folder| sync_folder(folder).err()) {
-        tracing::error!(%error, "a folder of files could not be synced");
+        tracing::error!(%error, "cannot sync a folder of files");
         for (request, error_of) in requests.iter().zip(&mut errors) {
             if matches!(&request.change, Change::Put(NewObject { value: Value::File(_), .. })) {
-                *error_of = Some(Error::Unavailable("a folder of files could not be synced".into()));
+                *error_of = Some(Error::Unavailable("cannot sync a folder of files".into()));
             }
         }
     }

@@ -116,7 +116,7 @@ fn a_folder_of_other_things_is_not_made_a_data_folder_and_stays_as_it_is() {
     let home = TempDir::new().unwrap();
     fs::write(home.path().join("letter.txt"), "x").unwrap();
     let error = open(home.path()).expect_err("it is refused").to_string();
-    assert!(error.contains("letter.txt") && error.contains("a folder of its own"), "{error}");
+    assert!(error.contains("letter.txt") && error.contains("an empty or absent folder"), "{error}");
     assert_eq!(fs::read_dir(home.path()).unwrap().count(), 1);
     // Files that a disk or an operator puts into an empty folder are no reason to refuse it.
     let volume = TempDir::new().unwrap();
