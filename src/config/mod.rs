@@ -14,9 +14,7 @@
 //! Help, `docs/CONFIGURATION.md` and the example file are generated from the settings.
 
 mod groups;
-mod http_settings;
 mod load;
-mod observability_settings;
 mod options;
 #[cfg(feature = "s3")]
 mod s3_settings;

@@ -1,11 +1,14 @@
-//! All settings, and the declarations of those of every build that are not about HTTP or observability.
+//! All settings, and the declarations of those that every build has.
 
 use std::{ops::RangeInclusive, path::PathBuf, time::Duration};
+
+use http::{HeaderMap, HeaderName, HeaderValue};
 
 use crate::{
     auth::{MasterSecret, Token},
     outbound::{InvalidServerAddress, ServerAddress},
-    telemetry::LogFormat,
+    server::InvalidTrustedProxies,
+    telemetry::{AccessLogSetting, LogFormat},
 };
 
 use super::setting::{Setting, count, days, rate, show_size, show_time, show_yes_no, size, time, yes_or_no};
@@ -31,7 +34,7 @@ const HEADER_SIZE_RANGE: RangeInclusive<u64> = 4 << 10..=1 << 20;
 /// Bounds of the number of concurrent requests.
 const REQUESTS_RANGE: RangeInclusive<usize> = 0..=1_000_000;
 
-/// Bounds of the number of connections.
+/// Bounds of the number of connections, of all clients and of one.
 const CONNECTIONS_RANGE: RangeInclusive<usize> = 1..=1_000_000;
 
 /// Returns all settings, in display order.
@@ -40,14 +43,7 @@ pub fn settings() -> impl Iterator<Item = &'static Setting> {
     let s3_settings = super::s3_settings::SETTINGS;
     #[cfg(not(feature = "s3"))]
     let s3_settings: &[Setting] = &[];
-    GENERAL
-        .iter()
-        .chain(SECRETS)
-        .chain(super::http_settings::SETTINGS)
-        .chain(QUOTAS)
-        .chain(UPSTREAM)
-        .chain(super::observability_settings::SETTINGS)
-        .chain(s3_settings)
+    GENERAL.iter().chain(SECRETS).chain(HTTP).chain(QUOTAS).chain(UPSTREAM).chain(OBSERVABILITY).chain(s3_settings)
 }
 
 /// Settings of every build.
@@ -423,6 +419,92 @@ static SECRETS: &[Setting] = &[
     },
 ];
 
+/// Maximum delay for load balancers.
+const MAX_DRAIN_DELAY: Duration = Duration::from_hours(1);
+
+/// Bounds of the memory for requests.
+const REQUEST_MEMORY_RANGE: RangeInclusive<u64> = 32 << 20..=1 << 40;
+
+/// HTTPS, trusted proxies, memory for requests, and the drain.
+static HTTP: &[Setting] = &[
+    Setting {
+        name: "tls_cert",
+        value: "FILE",
+        help: "PEM file with the TLS certificate chain; enables HTTPS and requires LARDER_TLS_KEY; without it, Larder \
+               serves plain HTTP",
+        is_secret: false,
+        apply: |config, text| {
+            config.server.tls.certificate = Some(PathBuf::from(text));
+            Ok(())
+        },
+        show: |config| config.server.tls.certificate.as_ref().map(|path| path.display().to_string()),
+    },
+    Setting {
+        name: "tls_key",
+        value: "FILE",
+        help: "PEM file with the private key of the TLS certificate, without a passphrase",
+        is_secret: false,
+        apply: |config, text| {
+            config.server.tls.key = Some(PathBuf::from(text));
+            Ok(())
+        },
+        show: |config| config.server.tls.key.as_ref().map(|path| path.display().to_string()),
+    },
+    Setting {
+        name: "trusted_proxies",
+        value: "NETWORKS",
+        help: "Comma-separated addresses and networks of proxies whose X-Forwarded-For, -Proto and -Host headers are \
+               trusted; if not set, no proxy is trusted",
+        is_secret: false,
+        apply: |config, text| {
+            config.server.trusted_proxies = text.parse().map_err(|error: InvalidTrustedProxies| {
+                format!("is not a list of networks: {error}; write it like 10.0.0.0/8,fd00::/8")
+            })?;
+            Ok(())
+        },
+        show: |config| {
+            Some(&config.server.trusted_proxies).filter(|proxies| !proxies.is_empty()).map(ToString::to_string)
+        },
+    },
+    Setting {
+        name: "max_client_connections",
+        value: "NUMBER",
+        help: "Maximum number of open connections per client address (per /64 network for IPv6); further ones get a \
+               503; if not set, a quarter of LARDER_MAX_CONNECTIONS; trusted proxies are exempt",
+        is_secret: false,
+        apply: |config, text| {
+            config.server.max_client_connections = Some(count(text, CONNECTIONS_RANGE)?);
+            Ok(())
+        },
+        show: |config| config.server.max_client_connections.map(|most| most.to_string()),
+    },
+    Setting {
+        name: "drain_delay",
+        value: "TIME",
+        help: "Time between losing readiness and closing the listener after a signal to stop, so that load balancers \
+               notice; behind one, use 5s to 10s",
+        is_secret: false,
+        apply: |config, text| {
+            config.server.drain_delay = time(text, Duration::ZERO..=MAX_DRAIN_DELAY)?;
+            Ok(())
+        },
+        show: |config| Some(show_time(config.server.drain_delay)),
+    },
+    Setting {
+        name: "request_memory",
+        value: "SIZE",
+        help: "Maximum memory for request data that must be buffered: JSON, records that are validated, parts of \
+               multipart uploads, and decoders; each caller can use at most half, and requests wait while it is used \
+               up",
+        is_secret: false,
+        apply: |config, text| {
+            config.request_memory_bytes = size(text, REQUEST_MEMORY_RANGE)?;
+            Ok(())
+        },
+        show: |config| Some(show_size(config.request_memory_bytes)),
+    },
+];
+
 /// Bounds of the interval between recounts.
 const RECOUNT_INTERVAL_RANGE: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_hours(24 * 7);
 
@@ -543,3 +625,90 @@ static UPSTREAM: &[Setting] = &[
         show: |config| config.upstream.token.as_ref().map(|_| String::new()),
     },
 ];
+
+/// Settings of traces, of the access log, and of the prices of object calls.
+static OBSERVABILITY: &[Setting] = &[
+    Setting {
+        name: "otlp_endpoint",
+        value: "URL",
+        help: "OpenTelemetry collector that receives traces by OTLP over HTTP, such as http://127.0.0.1:4318; without \
+               it, tracing is off",
+        is_secret: false,
+        apply: |config, text| {
+            config.traces.collector = Some(text.trim().parse().map_err(|_| {
+                "is not the URL of a collector; write it like http://127.0.0.1:4318 or https://collector.example/otlp"
+                    .to_owned()
+            })?);
+            Ok(())
+        },
+        show: |config| config.traces.collector.as_ref().map(ToString::to_string),
+    },
+    Setting {
+        name: "otlp_headers",
+        value: "NAME=VALUE,...",
+        help: "HTTP headers for requests to the collector, such as an API key",
+        is_secret: true,
+        apply: |config, text| {
+            config.traces.headers = headers(text)?;
+            Ok(())
+        },
+        show: |config| (!config.traces.headers.is_empty()).then(String::new),
+    },
+    Setting {
+        name: "trace_ratio",
+        value: "SHARE",
+        help: "Fraction of requests that are traced, from 0 to 1, in addition to requests that their callers trace",
+        is_secret: false,
+        apply: |config, text| {
+            let ratio = text.trim().parse().ok().filter(|ratio| (0.0..=1.0).contains(ratio));
+            config.traces.ratio = ratio.ok_or_else(|| "is not a number from 0 to 1; write it like 0.01".to_owned())?;
+            Ok(())
+        },
+        show: |config| Some(config.traces.ratio.to_string()),
+    },
+    Setting {
+        name: "prices",
+        value: "LIST",
+        help: "Prices of the object store, for the estimated cost of usage: per 1,000 requests of class A and B, and \
+               per GiB in and out, such as a=0.005,b=0.0004,in=0,out=0.09,currency=USD",
+        is_secret: false,
+        apply: |config, text| {
+            config.prices = Some(text.parse().map_err(|error| {
+                format!("is not a price list ({error}); write it like a=0.005,b=0.0004,in=0,out=0.09,currency=USD")
+            })?);
+            Ok(())
+        },
+        show: |config| config.prices.as_ref().map(ToString::to_string),
+    },
+    Setting {
+        name: "access_log",
+        value: "FORMAT",
+        help: "Format of the access log, one line per request on standard error: text, json or off; if not set, the \
+               format of the log, or off if standard error is a terminal",
+        is_secret: false,
+        apply: |config, text| {
+            config.telemetry.access_log = Some(match text.trim() {
+                "off" => AccessLogSetting::Off,
+                "text" => AccessLogSetting::On(LogFormat::Text),
+                "json" => AccessLogSetting::On(LogFormat::Json),
+                _ => return Err("is not a format of the access log; write text, json or off".to_owned()),
+            });
+            Ok(())
+        },
+        show: |config| config.telemetry.access_log.map(|setting| setting.to_string()),
+    },
+];
+
+/// Parses header fields; their values are secrets, and no error repeats them.
+fn headers(text: &str) -> Result<HeaderMap, String> {
+    let invalid = || "is not a list of headers; write it like x-api-key=KEY,x-other=VALUE".to_owned();
+    let mut headers = HeaderMap::new();
+    for part in text.split(',').map(str::trim).filter(|part| !part.is_empty()) {
+        let (name, value) = part.split_once('=').ok_or_else(invalid)?;
+        let name = HeaderName::try_from(name.trim()).map_err(|_| invalid())?;
+        let mut value = HeaderValue::try_from(value.trim()).map_err(|_| invalid())?;
+        value.set_sensitive(true);
+        headers.insert(name, value);
+    }
+    Ok(headers)
+}
