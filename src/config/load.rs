@@ -16,8 +16,7 @@ use super::{
     options::Config,
     setting::{ENV_PREFIX, REDACTED, Setting},
     settings::settings,
-    unknown_names::{is_kubernetes_variable, nearest},
-    validation::contradictions,
+    validation::{contradictions, is_kubernetes_variable, nearest},
 };
 
 /// Default configuration file, optional.

@@ -20,7 +20,6 @@ mod options;
 mod s3_settings;
 mod setting;
 mod settings;
-mod unknown_names;
 mod validation;
 
 pub use groups::{example, grouped_settings};
