@@ -14,14 +14,12 @@
 mod address;
 mod bodies;
 mod http_client;
-mod leader_client;
 #[cfg(feature = "s3")]
 mod tls;
 
 pub use address::{InvalidServerAddress, ServerAddress};
 pub use bodies::{ClientResponse, ClientResponseBody};
-pub use http_client::{FORWARDED, HttpClient, HttpClientError, RELAYED};
-pub use leader_client::{LeaderClient, RpcOutcome};
+pub use http_client::{FORWARDED, HttpClient, HttpClientError, LeaderClient, RELAYED, RpcOutcome};
 
 #[cfg(test)]
 mod tests;
