@@ -11,13 +11,11 @@
 //! * A follower runs none of these. It reports its usage counters to the leader.
 
 mod maintenance;
-mod report_usage;
 mod runs;
 mod scheduler;
 mod span_export;
 
-pub use maintenance::{LifecycleRulesJob, MaintenanceJob, TotalsJob};
-pub use report_usage::UsageReport;
+pub use maintenance::{LifecycleRulesJob, MaintenanceJob, TotalsJob, UsageReport};
 pub use runs::{RunDeletion, RunSupervision};
 pub use scheduler::{Job, JobMetrics, JobReport, schedule};
 pub use span_export::{CollectorAddress, SpanExport};
