@@ -17,8 +17,7 @@ use crate::{
 
 use super::{
     checkpoints::Checkpoints,
-    error::MigrationError,
-    retry::with_retry,
+    error::{MigrationError, with_retry},
     survey::{Walk, prefixes_after},
 };
 

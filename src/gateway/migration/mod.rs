@@ -22,7 +22,6 @@
 mod checkpoints;
 mod copying;
 mod error;
-mod retry;
 mod run;
 mod survey;
 

@@ -18,8 +18,7 @@ use crate::{
 use super::{
     super::bootstrap::AdminToken,
     checkpoints::{MigrationPhase, MigrationProgress},
-    error::MigrationError,
-    retry::with_retry,
+    error::{MigrationError, with_retry},
     run::End,
 };
 
