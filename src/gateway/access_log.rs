@@ -22,7 +22,7 @@ use crate::{
     telemetry::{AccessLine, AccessLog, RequestFacts, shown_path},
 };
 
-use super::error::StartError;
+use super::start::StartError;
 
 /// Logs requests.
 #[derive(Debug)]

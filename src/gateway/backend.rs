@@ -21,8 +21,8 @@ use crate::{
 
 use super::{
     bootstrap::AdminToken,
-    error::StartError,
     role::{BackendAccess, Role},
+    start::StartError,
 };
 #[cfg(feature = "s3")]
 use crate::storage::s3::{S3Options, S3Store};

@@ -18,7 +18,7 @@ use crate::{
     storage::{self, Attributes, ByteStream, GetOptions, ObjectStore, Precondition, PutOptions},
 };
 
-use super::error::StartError;
+use super::start::StartError;
 
 /// Its file in the data folder.
 const FILE: &str = "admin-token";

@@ -21,8 +21,8 @@ use crate::{
 
 use super::{
     access_log::{Access, Accesses, LoggedBody},
-    error::StartError,
     health::Health,
+    start::StartError,
 };
 
 /// Response after a panic in the handler of a request, in the error format of the API.

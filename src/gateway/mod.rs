@@ -44,7 +44,6 @@ mod access_log;
 mod backend;
 mod bootstrap;
 mod diagnosis;
-mod error;
 mod health;
 mod http_router;
 #[cfg(feature = "s3")]
@@ -56,7 +55,6 @@ mod start;
 
 pub use bootstrap::{AdminToken, AdminTokenError, TokenOrigin};
 pub use diagnosis::{Diagnosis, Mode, Progress};
-pub use error::{StartError, StopError};
 #[cfg(feature = "s3")]
 pub use migration::{
     Direction, MigrationError, MigrationOptions, MigrationPhase, MigrationProgress, MigrationReport, ProgressSnapshot,
@@ -64,4 +62,4 @@ pub use migration::{
 };
 pub use reload::Reloader;
 pub use role::BackendAccess;
-pub use start::Gateway;
+pub use start::{Gateway, StartError, StopError};

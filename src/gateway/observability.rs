@@ -16,8 +16,8 @@ use crate::{
 };
 
 use super::{
-    error::StartError,
     health::{self, Health},
+    start::StartError,
 };
 
 /// Totals of the installation, computed within the last hour. A gateway that forwards to the leader has none of

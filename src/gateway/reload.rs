@@ -24,8 +24,8 @@ use crate::{
 use super::{
     backend::BackendKind,
     bootstrap::BootstrapUser,
-    error::StartError,
     http_router::{BasePath, HttpRouter},
+    start::StartError,
 };
 
 /// The parts of a running gateway that a reload changes. It does not keep the gateway alive.

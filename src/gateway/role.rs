@@ -13,7 +13,7 @@ use crate::{
     storage::{ObjectStore, single_writer::SingleWriterStore},
 };
 
-use super::error::StartError;
+use super::start::StartError;
 
 /// Timeout for the leader's first start, on which a starting gateway waits.
 const LEADER_START_TIMEOUT: Duration = Duration::from_secs(30);

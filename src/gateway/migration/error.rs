@@ -9,7 +9,7 @@ use crate::{
     storage::{self, BodyError, Error},
 };
 
-use super::super::{bootstrap::AdminTokenError, error::StartError};
+use super::super::{bootstrap::AdminTokenError, start::StartError};
 
 /// A migration failed. The source is unchanged.
 #[derive(Debug, thiserror::Error)]

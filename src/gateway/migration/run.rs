@@ -16,7 +16,7 @@ use crate::{
 };
 
 use super::{
-    super::{backend::Backend, bootstrap::AdminToken, error::StartError, role::BackendAccess},
+    super::{backend::Backend, bootstrap::AdminToken, role::BackendAccess, start::StartError},
     checkpoints::{Checkpoints, MigrationPhase, MigrationProgress},
     copying::{Sides, Verification, copy, verify},
     error::MigrationError,
