@@ -20,8 +20,8 @@ use crate::{
 };
 
 use super::{
-    access_log::{Access, Accesses, LoggedBody},
     health::Health,
+    observability::{Access, Accesses, LoggedBody},
     start::StartError,
 };
 

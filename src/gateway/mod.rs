@@ -38,9 +38,8 @@
 //! # Readiness and access log
 //!
 //! `health.rs` rereads the installation's object, at most every 10 seconds; while the check fails, the gateway is not
-//! ready. `access_log.rs` observes each request from its head to the end of the response body.
+//! ready. `observability.rs` observes each request from its head to the end of the response body.
 
-mod access_log;
 mod backend;
 mod bootstrap;
 mod diagnosis;
