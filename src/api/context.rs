@@ -21,7 +21,7 @@ use super::{
         error::ApiError,
         response::{LinkOrigin, Links},
     },
-    routing::store_routes::StoreCall,
+    routing::routes::StoreCall,
     upstream::Upstream,
 };
 

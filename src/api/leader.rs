@@ -32,8 +32,7 @@ use super::{
     message::{error::ApiError, request::REQUEST_ID, response::ResponseBody},
     routing::{
         route::Endpoint,
-        run_routes::{RunCall, RunsCall},
-        store_routes::{StoreAddress, StoreCall},
+        routes::{RunCall, RunsCall, StoreAddress, StoreCall},
     },
 };
 

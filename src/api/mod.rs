@@ -56,8 +56,7 @@ pub mod internals {
         operations::json_body,
         routing::{
             route::{self, Endpoint, ProxiedCall},
-            run_routes::RunsCall,
-            store_routes::StoreCall,
+            routes::{RunsCall, StoreCall},
         },
     };
 }

@@ -24,8 +24,7 @@ use super::{
     message::response::ResponseBody,
     routing::{
         route::{AccountCall, Endpoint},
-        run_routes::{RunCall, RunsCall},
-        store_routes::StoreCall,
+        routes::{RunCall, RunsCall, StoreCall},
     },
 };
 

@@ -42,8 +42,7 @@ use super::{
     request_telemetry::{self, Operation, RequestMetrics, RequestTelemetry},
     routing::{
         route::{self, Call, Endpoint},
-        run_routes::RunsCall,
-        store_routes::{StoreAddress, StoreCall},
+        routes::{RunsCall, StoreAddress, StoreCall},
     },
 };
 

@@ -18,10 +18,9 @@ use crate::{
 const TABLE: &str = include_str!("access_table.txt");
 
 /// Source files that name the calls of the API, and the enumerations there that name them.
-const CALLS: [(&str, &[&str]); 3] = [
+const CALLS: [(&str, &[&str]); 2] = [
     (include_str!("../../src/api/routing/route.rs"), &["Endpoint", "AccountCall"]),
-    (include_str!("../../src/api/routing/store_routes.rs"), &["StoreCall"]),
-    (include_str!("../../src/api/routing/run_routes.rs"), &["RunsCall", "RunCall"]),
+    (include_str!("../../src/api/routing/routes.rs"), &["StoreCall", "RunsCall", "RunCall"]),
 ];
 
 /// Variants that are no call, but hold one.

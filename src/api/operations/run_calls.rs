@@ -14,10 +14,7 @@ use crate::{
             request::Request,
             response::{self, ResponseBody},
         },
-        routing::{
-            run_routes::{RunCall, RunSource},
-            store_routes::parse_address,
-        },
+        routing::routes::{RunCall, RunSource, parse_address},
     },
     auth::{AccountsError, Caller, Denied, NewToken, RunGrant, Scope, Session, StoredToken, Token},
     kv::{self, Patch, RunId, StoreLocator, StoreUpdate, TokenId},

@@ -15,10 +15,7 @@ use crate::{
             request::{Query, Request},
             response::{self, ResponseBody},
         },
-        routing::{
-            run_routes::{RunAddress, RunSource},
-            store_routes::StoreAddress,
-        },
+        routing::routes::{RunAddress, RunSource, StoreAddress},
     },
     auth::{
         AccountAction, Action, Addressed, Caller, Denied, RunAction, RunFacts, RunGrant, User, authorize,

@@ -23,7 +23,7 @@ use crate::{
             request::Request,
             response::{self, ResponseBody},
         },
-        routing::store_routes::StoreCall,
+        routing::routes::StoreCall,
     },
     auth::{
         AccountAction, AccountGrant, Action, Addressed, Caller, Denied, Grant, User, authorize, authorize_account,

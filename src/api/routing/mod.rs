@@ -4,5 +4,4 @@
 //! body and decides on no access.
 
 pub mod route;
-pub mod run_routes;
-pub mod store_routes;
+pub mod routes;

@@ -11,9 +11,9 @@ use crate::{
     auth::{AccountAction, UpstreamKind},
 };
 
-use super::{
-    run_routes::{self, RunAddress, RunCall, RunsCall},
-    store_routes::{StoreAddress, StoreCall, decode, parse_address, parse_sharing_call, parse_store_call},
+use super::routes::{
+    RunAddress, RunCall, RunsCall, StoreAddress, StoreCall, decode, parse_address, parse_proxied, parse_runs_call,
+    parse_sharing_call, parse_store_call,
 };
 
 /// Routed call with its parameters.
@@ -185,12 +185,12 @@ fn endpoint(method: &str, path: &str) -> Result<Endpoint, ApiError> {
             Ok(Endpoint::Proxied(ProxiedCall::ByUpstreamId(kind, id)))
         }
         ["v2", "actor-runs" | "actors" | "acts" | "actor-tasks", ..] | ["larder", "v1", "runs", ..] => {
-            match run_routes::parse_proxied(&segments) {
+            match parse_proxied(&segments) {
                 Some((run, kind, rest)) => {
                     require_proxied_method(method)?;
                     Ok(Endpoint::Proxied(ProxiedCall::OfRun(run, kind, rest)))
                 }
-                None => run_routes::parse(method, &segments).map(Endpoint::Runs),
+                None => parse_runs_call(method, &segments).map(Endpoint::Runs),
             }
         }
         ["v2", collection, ..] if UNSERVED.contains(collection) => {
