@@ -45,8 +45,8 @@ mod usage_totals;
 
 pub use catalog::{Catalog, CatalogOptions};
 pub use lifecycle::{
-    abandoned_uploads::AbandonedUploads,
     bucket_rules::{Canaries, LifecycleRules},
+    deletion::AbandonedUploads,
     expiry_extension::ExtendExpiry,
     reconciler::Failures,
 };

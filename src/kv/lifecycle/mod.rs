@@ -10,10 +10,9 @@
 //! | `due_queue.rs` | durable queue with write-ahead intent: the only list of pending work |
 //! | `reconciler.rs` | visits to due stores, in batches; expired stores are deleted at the second visit |
 //! | `relocation.rs` | pre-copy, freeze, final sync, cutover |
-//! | `deletion.rs` | tombstone, purge, final purge |
+//! | `deletion.rs` | tombstone, purge, final purge; abort of multipart uploads without progress for a day |
 //! | `expiry_extension.rs` | a later expiry, written before a change is acknowledged |
 //! | `bucket_rules.rs` | lifecycle rules of the object store, whose effects canary objects reveal |
-//! | `abandoned_uploads.rs` | multipart uploads without progress for a day |
 //!
 //! A store ends as follows.
 //!
@@ -36,7 +35,6 @@
 //! crashes. Each safety measure has a toggle (`SafetyToggles`); without the measure the simulation finds the loss.
 //! Reasons: `docs/decisions/0007`.
 
-pub mod abandoned_uploads;
 pub mod bucket_rules;
 pub mod deletion;
 pub mod due_queue;
