@@ -27,9 +27,8 @@ use crate::clock::Clock;
 use super::{
     client_addr::TrustedProxies,
     connection::{ConnectionContext, Connections},
-    handler::Handler,
+    handler::{CLIENT_LIMIT_REACHED, CONNECTION_LIMIT_REACHED, Handler, MAX_REJECTIONS, reject},
     limits::{ServerOptions, Shares},
-    reject::{CLIENT_LIMIT_REACHED, CONNECTION_LIMIT_REACHED, MAX_REJECTIONS, reject},
     tls::Tls,
     workers::Workers,
 };

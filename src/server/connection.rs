@@ -19,9 +19,8 @@ use super::{
     accept::DrainSignal,
     client_addr::{ClientAddr, TrustedProxies, has_host},
     connection_timeouts::{ConnectionActivity, TimeoutKind},
-    handler::{Handler, ReplyBody, RequestBody},
+    handler::{Handler, PLAIN_HTTP, ReplyBody, RequestBody, send_response},
     limits::ServerOptions,
-    reject::{PLAIN_HTTP, send_response},
     socket::Socket,
     tls::{self, Tls},
 };

@@ -24,7 +24,6 @@ mod connection;
 mod connection_timeouts;
 mod handler;
 mod limits;
-mod reject;
 mod socket;
 mod tls;
 mod workers;

@@ -10,7 +10,7 @@ use std::{
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use super::{connection_timeouts::ConnectionActivity, reject::replacement_for};
+use super::{connection_timeouts::ConnectionActivity, handler::replacement_for};
 
 /// Maximum number of bytes drained after the response. Larger bodies may see a reset instead of their response.
 const MAX_LINGER_BYTES: usize = 64 * 1024 * 1024;
