@@ -26,16 +26,14 @@ mod handler;
 mod limits;
 mod socket;
 mod tls;
-mod workers;
 
-pub use accept::{BindError, DrainSignal, Drained, Server};
+pub use accept::{BindError, DrainSignal, Drained, Server, Workers};
 pub use client_addr::{
     ClientAddr, FORWARDED_FOR, FORWARDED_HOST, FORWARDED_PROTO, InvalidTrustedProxies, TrustedProxies,
 };
 pub use handler::{Handler, RequestBody, allow_any_origin};
 pub use limits::{ServerOptions, raise_file_limit, reachable_address};
 pub use tls::{Tls, TlsError, TlsFiles, Validity};
-pub use workers::Workers;
 
 #[cfg(test)]
 mod tests;
