@@ -10,7 +10,7 @@ use std::{
 use bytes::{Bytes, BytesMut};
 use futures_util::{Stream, StreamExt, stream::BoxStream};
 
-use super::error::BoxError;
+use super::store::BoxError;
 
 /// Reason why a body broke off.
 #[derive(Debug, thiserror::Error)]

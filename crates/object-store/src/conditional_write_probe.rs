@@ -6,9 +6,8 @@ use futures_util::future::join_all;
 
 use super::{
     body::ByteStream,
-    error::{Error, Result},
     object::{Attributes, ETag, Precondition, PutOptions, PutOutcome},
-    store::ObjectStore,
+    store::{Error, ObjectStore, Result},
 };
 
 /// Number of writers that race for one object.

@@ -8,10 +8,9 @@ use async_trait::async_trait;
 
 use super::{
     body::ByteStream,
-    error::{BoxError, Error, Result},
     lifecycle::Lifecycle,
     object::{GetOptions, ListOptions, ListPage, Object, ObjectMeta, Precondition, PutOptions, PutOutcome},
-    store::ObjectStore,
+    store::{BoxError, Error, ObjectStore, Result},
 };
 
 /// The calls that a raised fence refuses.

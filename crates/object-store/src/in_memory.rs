@@ -15,12 +15,11 @@ use larder_runtime::clock::Clock;
 use super::{
     body::{BodyError, ByteStream, ContentLengthCheck},
     content_hash::{content_hash, etag},
-    error::{Error, Result},
     object::{
         Attributes, GetOptions, ListOptions, ListPage, ListedObject, Object, ObjectMeta, Precondition, PutOptions,
         PutOutcome,
     },
-    store::{MAX_DELETE_KEYS, MAX_LIST_KEYS, ObjectStore},
+    store::{Error, MAX_DELETE_KEYS, MAX_LIST_KEYS, ObjectStore, Result},
 };
 
 /// Objects in memory.

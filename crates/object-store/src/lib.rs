@@ -17,7 +17,6 @@ mod conditional_write_probe;
 mod content_hash;
 pub mod diagnostics;
 pub mod embedded;
-mod error;
 pub mod fence;
 pub mod in_memory;
 mod lifecycle;
@@ -32,7 +31,6 @@ mod store;
 
 pub use body::{BodyError, ByteStream};
 pub use content_hash::ContentHasher;
-pub use error::{BoxError, Error, RejectedFor, Result};
 pub use lifecycle::{
     Lifecycle, LifecycleError, Reconciled, UnfinishedUpload, UnfitRules, UploadMark, UploadPage, WantedRule,
     WantedRules,
@@ -42,4 +40,7 @@ pub use object::{
     Attributes, ByteRange, ETag, GetOptions, ListOptions, ListPage, ListedObject, Object, ObjectMeta, Precondition,
     PutOptions, PutOutcome,
 };
-pub use store::{MAX_DELETE_KEYS, MAX_LIST_KEYS, ObjectStore, Operation, in_background, is_background};
+pub use store::{
+    BoxError, Error, MAX_DELETE_KEYS, MAX_LIST_KEYS, ObjectStore, Operation, RejectedFor, Result, in_background,
+    is_background,
+};

@@ -9,7 +9,7 @@ use async_trait::async_trait;
 
 use larder_runtime::clock::Timestamp;
 
-use super::error::{Error, Result as StorageResult};
+use super::store::{Error, Result as StorageResult};
 
 /// A rule that removes objects under a prefix some days after they were written.
 #[derive(Debug, Clone, PartialEq, Eq)]

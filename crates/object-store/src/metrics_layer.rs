@@ -23,10 +23,9 @@ use larder_runtime::{
 
 use super::{
     body::ByteStream,
-    error::{Error, Result},
     lifecycle::Lifecycle,
     object::{GetOptions, ListOptions, ListPage, Object, ObjectMeta, Precondition, PutOptions, PutOutcome},
-    store::{ObjectStore, Operation},
+    store::{Error, ObjectStore, Operation, Result},
 };
 
 /// An object store whose calls are counted.

@@ -36,10 +36,9 @@ use larder_runtime::clock::Clock;
 
 use super::{
     body::{BodyError, ByteStream},
-    error::{Error, Result, is_ambiguous},
     lifecycle::Lifecycle,
     object::{Attributes, GetOptions, ListOptions, ListPage, Object, ObjectMeta, Precondition, PutOptions, PutOutcome},
-    store::ObjectStore,
+    store::{Error, ObjectStore, Result, is_ambiguous},
 };
 
 /// Maximum size of a cached object in bytes: its readers wait until all of it was read.

@@ -12,9 +12,8 @@ use serde::Serialize;
 use larder_runtime::clock::{Clock, Random};
 
 use crate::{
-    error::Result,
     object::ListOptions,
-    store::{MAX_LIST_KEYS, ObjectStore},
+    store::{MAX_LIST_KEYS, ObjectStore, Result},
 };
 
 use super::checks::{self, Conditions};

@@ -13,10 +13,9 @@ use super::check_runner::Outcome;
 use crate::{
     body::{BodyError, ByteStream},
     conditional_write_probe::ConditionalWriteProbe,
-    error::{Error, Result},
     lifecycle::{LifecycleError, Reconciled, WantedRule, WantedRules},
     object::{Attributes, ByteRange, GetOptions, ListOptions, Precondition, PutOptions},
-    store::{MAX_DELETE_KEYS, MAX_LIST_KEYS, ObjectStore},
+    store::{Error, MAX_DELETE_KEYS, MAX_LIST_KEYS, ObjectStore, Result},
 };
 
 /// Description of the check of order.

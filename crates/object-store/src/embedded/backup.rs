@@ -43,7 +43,7 @@ use super::{
     io_error::{OpenError, is_full, is_index_full},
     rows,
 };
-use crate::error::BoxError;
+use crate::store::BoxError;
 
 /// Takes a backup of the data folder `folder` in the new folder `target`: all objects as of one instant, and the files
 /// named `extra_files`, if they exist. Then verifies all of it; calls `report` with the key and the damage of each damaged

@@ -22,8 +22,8 @@ use tokio::task::{JoinHandle, spawn_blocking};
 use crate::{
     body::{BodyError, ByteStream, ContentLengthCheck},
     content_hash::{ContentHasher, content_hash},
-    error::{Error, Result},
     object::Attributes,
+    store::{Error, Result},
 };
 
 use super::{

@@ -33,7 +33,7 @@ use super::{
     io_error::closed_error,
     write_batcher::{Change, PendingWrite, WriteBatcher},
 };
-use crate::error::Result;
+use crate::store::Result;
 
 /// Capacity of the queue of changes; beyond it, callers wait.
 const QUEUE_CAPACITY: usize = 256;

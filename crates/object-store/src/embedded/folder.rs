@@ -16,7 +16,7 @@ use std::{
 };
 
 use super::{index, io_error::OpenError};
-use crate::error::Error;
+use crate::store::Error;
 
 /// The first line of the file `format`.
 const FORMAT_TITLE: &str = "larder data folder";

@@ -12,7 +12,7 @@ use std::{
 
 use rusqlite::{Connection, Error, OpenFlags, Result, config::DbConfig};
 
-use crate::error;
+use crate::store;
 
 use super::{
     folder::Folder,
@@ -216,7 +216,7 @@ impl ReaderPool {
 
     /// Runs `read` on a connection of its own. A connection on which it failed is not reused. Fails while the folder is
     /// known to be lost: data written since is not permanent.
-    pub fn read<T>(&self, read: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> error::Result<T> {
+    pub fn read<T>(&self, read: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> store::Result<T> {
         self.folder.recheck()?;
         let idle = self.idle().as_mut().ok_or_else(closed_error)?.pop();
         let connection = match idle {

@@ -22,10 +22,7 @@ use super::{
     io_error::{OpenError, map_sqlite_error},
     rows::{self, Entry, Location},
 };
-use crate::{
-    error::{Error, Result},
-    store::MAX_LIST_KEYS,
-};
+use crate::store::{Error, MAX_LIST_KEYS, Result};
 
 /// Status of a data folder, as far as it can be read without the lock.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -8,7 +8,7 @@ use std::{
 use rusqlite::{ErrorCode, ffi::SQLITE_IOERR_SHMSIZE};
 use tokio::task::JoinError;
 
-use crate::error::{BoxError, Error};
+use crate::store::{BoxError, Error};
 
 /// A data folder that cannot be opened. Nothing in it was changed, except leftovers of an earlier crash.
 #[derive(Debug, thiserror::Error)]

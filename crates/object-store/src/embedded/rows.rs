@@ -7,8 +7,8 @@ use larder_runtime::clock::Timestamp;
 
 use crate::{
     content_hash::{content_hash, etag},
-    error::{self, Error},
     object::{Attributes, ListedObject, ObjectMeta},
+    store::{self, Error},
 };
 
 /// Location of an object's bytes.
@@ -52,7 +52,7 @@ impl Entry {
 
     /// Verifies the bytes of an object without a file, as the index returned them: complete, and those that were
     /// stored.
-    pub fn check_inline(&self, found: Option<Bytes>) -> error::Result<Bytes> {
+    pub fn check_inline(&self, found: Option<Bytes>) -> store::Result<Bytes> {
         let bytes = match (self.location, found) {
             (Location::Empty, _) => Bytes::new(),
             (_, Some(bytes)) => bytes,

@@ -22,9 +22,8 @@ use larder_runtime::clock::Clock;
 use crate::{
     body::ByteStream,
     content_hash::etag,
-    error::{Error, Result},
     object::{GetOptions, ListOptions, ListPage, Object, ObjectMeta, Precondition, PutOptions, PutOutcome},
-    store::{MAX_DELETE_KEYS, MAX_LIST_KEYS, ObjectStore, is_background},
+    store::{Error, MAX_DELETE_KEYS, MAX_LIST_KEYS, ObjectStore, Result, is_background},
 };
 
 use super::{

@@ -9,9 +9,8 @@ use larder_runtime::clock::{Clock, Timestamp};
 
 use crate::{
     content_hash::etag,
-    error::{Error, Result},
     object::{Attributes, Precondition},
-    store::is_background,
+    store::{Error, Result, is_background},
 };
 
 use super::{

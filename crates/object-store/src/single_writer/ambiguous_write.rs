@@ -17,9 +17,8 @@ use larder_runtime::clock::Clock;
 
 use crate::{
     body::ByteStream,
-    error::{Error, Result, is_ambiguous},
     object::{Attributes, ETag, GetOptions, Precondition, PutOptions, PutOutcome},
-    store::ObjectStore,
+    store::{Error, ObjectStore, Result, is_ambiguous},
 };
 
 /// Maximum bytes of a body kept for retries: documents, claims, small records.

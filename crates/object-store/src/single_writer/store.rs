@@ -22,12 +22,11 @@ use super::{
 };
 use crate::{
     body::{BodyError, ByteStream},
-    error::{Error, Result, is_ambiguous},
     lifecycle::Lifecycle,
     object::{
         Attributes, ETag, GetOptions, ListOptions, ListPage, Object, ObjectMeta, Precondition, PutOptions, PutOutcome,
     },
-    store::{MAX_DELETE_KEYS, ObjectStore},
+    store::{Error, MAX_DELETE_KEYS, ObjectStore, Result, is_ambiguous},
 };
 
 /// An object store that emulates conditions over one without them, for a single writer of the keys that are written
