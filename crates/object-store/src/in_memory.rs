@@ -13,8 +13,7 @@ use bytes::{Bytes, BytesMut};
 use larder_runtime::clock::Clock;
 
 use super::{
-    body::{BodyError, ByteStream, ContentLengthCheck},
-    content_hash::{content_hash, etag},
+    body::{BodyError, ByteStream, ContentLengthCheck, content_hash, etag},
     object::{
         Attributes, GetOptions, ListOptions, ListPage, ListedObject, Object, ObjectMeta, Precondition, PutOptions,
         PutOutcome,

@@ -14,7 +14,6 @@
 
 mod body;
 mod conditional_write_probe;
-mod content_hash;
 pub mod diagnostics;
 pub mod embedded;
 pub mod fence;
@@ -29,8 +28,7 @@ pub mod s3;
 pub mod single_writer;
 mod store;
 
-pub use body::{BodyError, ByteStream};
-pub use content_hash::ContentHasher;
+pub use body::{BodyError, ByteStream, ContentHasher};
 pub use lifecycle::{
     Lifecycle, LifecycleError, Reconciled, UnfinishedUpload, UnfitRules, UploadMark, UploadPage, WantedRule,
     WantedRules,

@@ -20,8 +20,7 @@ use futures_util::stream;
 use tokio::task::{JoinHandle, spawn_blocking};
 
 use crate::{
-    body::{BodyError, ByteStream, ContentLengthCheck},
-    content_hash::{ContentHasher, content_hash},
+    body::{BodyError, ByteStream, ContentHasher, ContentLengthCheck, content_hash},
     object::Attributes,
     store::{Error, Result},
 };

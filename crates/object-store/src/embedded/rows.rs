@@ -6,7 +6,7 @@ use rusqlite::{Connection, OptionalExtension, Result, Row, params, types::ValueR
 use larder_runtime::clock::Timestamp;
 
 use crate::{
-    content_hash::{content_hash, etag},
+    body::{content_hash, etag},
     object::{Attributes, ListedObject, ObjectMeta},
     store::{self, Error},
 };

@@ -20,8 +20,7 @@ use tokio::{
 use larder_runtime::clock::Clock;
 
 use crate::{
-    body::ByteStream,
-    content_hash::etag,
+    body::{ByteStream, etag},
     object::{GetOptions, ListOptions, ListPage, Object, ObjectMeta, Precondition, PutOptions, PutOutcome},
     store::{Error, MAX_DELETE_KEYS, MAX_LIST_KEYS, ObjectStore, Result, is_background},
 };

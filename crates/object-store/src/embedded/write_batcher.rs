@@ -8,7 +8,7 @@ use tokio::sync::oneshot;
 use larder_runtime::clock::{Clock, Timestamp};
 
 use crate::{
-    content_hash::etag,
+    body::etag,
     object::{Attributes, Precondition},
     store::{Error, Result, is_background},
 };
