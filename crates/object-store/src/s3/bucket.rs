@@ -18,8 +18,8 @@ use super::{
     http1::{Endpoint, Http1Client, Timeouts, TlsRoots, TlsRootsError},
     location::{AddressStyle, Resolver, query},
     object_headers::{self, unquote},
-    request::Request,
     response_documents::{ErrorContext, MAX_DOCUMENT_BYTES, describe_non_list, parse_list},
+    signer::Request,
     store::S3Store,
     transport::{RetrySafety, Transport},
 };

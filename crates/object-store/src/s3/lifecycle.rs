@@ -37,8 +37,7 @@ use super::{
     http1::{RequestBody, Response},
     lifecycle_document::{Document, Outline, Rule, malformed},
     location::query,
-    request::Request,
-    signer::payload_hash,
+    signer::{Request, payload_hash},
     transport::RetrySafety,
 };
 use crate::{Error, LifecycleError, ListOptions, ObjectStore, Reconciled, Result, UnfitRules, WantedRule, WantedRules};

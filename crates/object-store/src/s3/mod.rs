@@ -11,8 +11,8 @@
 //! * `upload.rs` has the steps of uploads. A body of known length streams through. A body of unknown length is buffered
 //!   in parts, charged to the memory budget as they arrive.
 //! * `capabilities.rs` has the probe at the start, and its overrides.
-//! * `signer.rs` signs with a key that is derived once a day. Credentials come from the settings or from AWS's default
-//!   credential provider chain.
+//! * `signer.rs` has a request until it is serialized, and signs it with a key that is derived once a day. Credentials
+//!   come from the settings or from AWS's default credential provider chain.
 //! * The `Date` of responses supplies the time that all gateways use (`docs/decisions/0008`).
 //!
 //! An upload that fails is aborted at once if the object store itself reported the failure. Every other unfinished
@@ -30,7 +30,6 @@ mod lifecycle;
 mod lifecycle_document;
 mod location;
 mod object_headers;
-mod request;
 mod response_documents;
 mod signer;
 mod store;

@@ -8,7 +8,7 @@ use xxhash_rust::xxh3::xxh3_64;
 use larder_runtime::clock::Timestamp;
 
 use super::{
-    bucket::Encryption, control_plane::Condition, http1::Head, request::Request, response_documents::ErrorContext,
+    bucket::Encryption, control_plane::Condition, http1::Head, response_documents::ErrorContext, signer::Request,
 };
 use crate::{Attributes, ByteRange, ETag, Error, ObjectMeta, Precondition, Result};
 

@@ -15,8 +15,8 @@ use super::{
         ALL_ENCODINGS, add_content_encoding, content_type, decoded_encoding, decoded_error, read_length, read_meta,
         read_range, vendor_part, with_attributes,
     },
-    request::Request,
     response_documents::{self, ErrorResponse, parse_copy, parse_list},
+    signer::Request,
     transport::RetrySafety,
     upload,
 };

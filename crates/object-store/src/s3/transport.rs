@@ -35,9 +35,8 @@ use super::{
     credentials::{Credentials, CurrentCredentials, rejects_credentials},
     http1::{Endpoint, Head, Http1Client, Http1Error, Phase, Response},
     location::{Location, Resolver},
-    request::Request,
     response_documents::{ErrorContext, ErrorResponse},
-    signer::SigningTime,
+    signer::{Request, SigningTime},
 };
 use crate::{Error, Result};
 

@@ -37,8 +37,7 @@ use super::{
     http1::RequestBody,
     location::query,
     object_headers::{add_content_encoding, content_type, unquote},
-    request::Request,
-    signer::payload_hash,
+    signer::{Request, payload_hash},
     transport::RetrySafety,
 };
 use crate::{
