@@ -21,8 +21,8 @@ use std::{
 use rusqlite::Connection;
 
 use super::{
+    disk_failure::OpenError,
     folder::{Folder, Paths, open_or_create},
-    io_error::OpenError,
     rows,
 };
 

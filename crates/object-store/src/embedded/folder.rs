@@ -15,7 +15,7 @@ use std::{
     },
 };
 
-use super::{index, io_error::OpenError};
+use super::{disk_failure::OpenError, index};
 use crate::store::Error;
 
 /// The first line of the file `format`.
