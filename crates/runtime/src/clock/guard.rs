@@ -13,9 +13,8 @@ use std::{
 };
 
 use super::{
-    clocks::Clock,
+    clocks::{Clock, Timestamp},
     timeline::{ClockRecord, Reading, TOLERATED_MILLIS, Timeline},
-    timestamp::Timestamp,
 };
 
 /// Maximum boot time between two readings of the clocks that count as one moment.

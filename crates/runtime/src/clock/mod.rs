@@ -20,9 +20,9 @@
 mod clocks;
 mod guard;
 mod timeline;
-mod timestamp;
 
-pub use clocks::{Clock, ManualClock, Random, SeededRandom, SkewCorrectedClock, SystemClock, SystemRandom};
+pub use clocks::{
+    Clock, ManualClock, Random, SeededRandom, SkewCorrectedClock, SystemClock, SystemRandom, Timestamp, TimestampError,
+};
 pub use guard::{ClockGuard, ClockToggles, Suspension};
 pub use timeline::{ClockRecord, Jump, RecordedSuspension};
-pub use timestamp::{Timestamp, TimestampError};

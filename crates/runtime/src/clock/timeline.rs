@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::timestamp::Timestamp;
+use super::clocks::Timestamp;
 
 /// Maximum distance in milliseconds between two clocks, or of a wall clock from its boot time, that does not suspend
 /// deletions.
