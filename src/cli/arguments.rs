@@ -1,5 +1,5 @@
 //! Arguments of the program: its commands, and settings as flags. `serve` shows all settings, other commands
-//! show only those that find a server and its data.
+//! show only those that find a server and its data. Other processes of the same user cannot read this one.
 
 use std::{path::PathBuf, process::ExitCode};
 
@@ -9,7 +9,6 @@ use crate::config::{Config, ConfigSources, Setting, grouped_settings, settings};
 
 use super::{
     backup::{self, BackupArguments},
-    child_process,
     diagnosis::{self, CheckScope},
     help,
     import_export::{self, ImportArguments},
@@ -146,14 +145,14 @@ pub(super) fn program() -> Command {
 /// Runs the command of this process's arguments.
 pub fn run() -> ExitCode {
     // Before anything is read: every command may get a token, and most can open the data folder.
-    child_process::prevent_inspection();
+    prevent_inspection();
     let command = match Larder::from_arg_matches(&program().get_matches()) {
         Ok(Larder { command }) => command,
         Err(error) => error.exit(),
     };
     // The user's umask applies to files of other programs, and to generated manual pages.
     if !matches!(command, Subcommands::Run { .. } | Subcommands::Man { .. } | Subcommands::Completions { .. }) {
-        child_process::restrict_new_files();
+        restrict_new_files();
     }
     match command {
         Subcommands::Serve(ServeSettings(sources)) => serve::serve(&sources),
@@ -174,6 +173,23 @@ pub fn run() -> ExitCode {
         Subcommands::Man { command, into: None } => help::print_page(program(), &command),
         Subcommands::Server(command) => command.run(),
     }
+}
+
+/// Prevents other processes of the same user from reading the memory and the environment of this one, where the system
+/// supports that. There are then no core dumps, and only root can attach a debugger.
+fn prevent_inspection() {
+    #[cfg(target_os = "linux")]
+    {
+        use rustix::process::{DumpableBehavior, set_dumpable_behavior};
+        // A kernel that knows the call never fails it. After a failure the process is as readable as before.
+        let _ = set_dumpable_behavior(DumpableBehavior::NotDumpable);
+    }
+}
+
+/// Sets the umask, so that new files of this process are readable by its user alone unless their creation says
+/// otherwise.
+fn restrict_new_files() {
+    rustix::process::umask(rustix::fs::Mode::RWXG | rustix::fs::Mode::RWXO);
 }
 
 /// Name of the setting for the data folder.

@@ -11,7 +11,6 @@ mod administration;
 mod api_connection;
 mod arguments;
 mod backup;
-mod child_process;
 mod diagnosis;
 mod exit;
 mod help;

@@ -1,17 +1,25 @@
 //! `larder run`: runs a command as the platform runs an Actor, with a run, a store for its input, and a token for both.
+//!
+//! The command is a supervised child process, which is started, watched and terminated.
 
 use std::{
-    ffi::OsString,
-    io::{self, Write},
+    ffi::{OsStr, OsString},
+    io::{self, IsTerminal, Write},
+    os::unix::process::{CommandExt, ExitStatusExt},
     path::{Path, PathBuf},
-    process::{Command, ExitCode},
+    process::{Child, Command, ExitCode, ExitStatus, Stdio},
     sync::mpsc::{self, RecvTimeoutError},
     thread,
     time::Duration,
 };
 
+use rustix::process::{Pid, Signal, kill_process_group};
 use serde_json::{Value, json};
-use tokio::{runtime, sync::mpsc as async_mpsc};
+use tokio::{
+    runtime,
+    signal::unix::{Signal as Signals, SignalKind, signal},
+    sync::mpsc as async_mpsc,
+};
 
 use crate::{
     clock::{Clock, SystemClock},
@@ -20,7 +28,6 @@ use crate::{
 
 use super::{
     api_connection::{ApiConnection, MissingFolder, ServerSession, Upload, path_segment},
-    child_process::{ChildProcess, ExitReason, StopRequest, TerminationSignals, exit_code, is_private_variable},
     exit, output,
     records::{self, is_text, media_type, save},
 };
@@ -37,6 +44,15 @@ const DEFAULT_ACTOR_NAME: &str = "actor";
 /// Variables that would direct an SDK elsewhere; they are not passed on to a command.
 const EXCLUDED_VARIABLES: [&str; 3] =
     ["APIFY_LOCAL_STORAGE_DIR", "ACTOR_EVENTS_WEBSOCKET_URL", "APIFY_ACTOR_EVENTS_WS_URL"];
+
+/// Prefixes of variables that hold settings and secrets of Larder and of the libraries that it uses.
+const PRIVATE_PREFIXES: [&str; 2] = ["LARDER_", "AWS_"];
+
+/// Interval between checks whether the program has ended.
+const EXIT_POLL_INTERVAL: Duration = Duration::from_millis(20);
+
+/// Grace period between the request to end and the kill.
+const KILL_GRACE_PERIOD: Duration = Duration::from_secs(20);
 
 /// Arguments of `larder run`.
 #[derive(Debug, clap::Args)]
@@ -299,4 +315,148 @@ fn folder_name() -> String {
     let is_allowed = |character: char| character.is_ascii_alphanumeric() || matches!(character, '-' | '_' | '.');
     let name: String = name.chars().filter(|character| is_allowed(*character)).take(60).collect();
     if name.is_empty() { DEFAULT_ACTOR_NAME.to_owned() } else { name }
+}
+
+/// Request to end a program.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum StopRequest {
+    /// Abort.
+    Abort,
+    /// The time limit has passed.
+    TimeOut,
+    /// Another program is to run in its place.
+    Restart,
+}
+
+/// Reason for the end of a program.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum ExitReason {
+    /// It exited by itself.
+    Exited,
+    /// A signal arrived for it.
+    Interrupted,
+    /// It was requested to end.
+    Requested(StopRequest),
+}
+
+/// Running program, in its own process group: a signal from the terminal arrives here, and is passed on once.
+struct ChildProcess {
+    child: Child,
+    exit_reason: ExitReason,
+    /// End of the grace period, by the monotonic clock.
+    kill_at: Option<Duration>,
+}
+
+impl ChildProcess {
+    /// Starts a command. The user at the terminal controls this process, not the command.
+    fn start(mut command: Command) -> io::Result<Self> {
+        command.process_group(0);
+        if io::stdin().is_terminal() {
+            command.stdin(Stdio::null());
+        }
+        Ok(Self { child: command.spawn()?, exit_reason: ExitReason::Exited, kill_at: None })
+    }
+
+    /// Waits for the program's end; passes signals on, and ends it at its time limit or on request.
+    async fn wait(
+        mut self,
+        signals: &mut TerminationSignals,
+        requests: &mut async_mpsc::Receiver<StopRequest>,
+        limit: Option<Duration>,
+    ) -> io::Result<(ExitStatus, ExitReason)> {
+        let started_at = SystemClock.monotonic();
+        loop {
+            if let Some(status) = self.child.try_wait()? {
+                return Ok((status, self.exit_reason));
+            }
+            tokio::select! {
+                () = SystemClock.sleep(EXIT_POLL_INTERVAL) => {}
+                signal = signals.next() => self.interrupt(signal),
+                Some(request) = requests.recv() => self.request_stop(request),
+            }
+            let now = SystemClock.monotonic();
+            if limit.is_some_and(|limit| now.saturating_sub(started_at) >= limit) {
+                self.request_stop(StopRequest::TimeOut);
+            }
+            if self.kill_at.is_some_and(|end| now >= end) {
+                self.send(Signal::KILL);
+            }
+        }
+    }
+
+    /// Passes a signal on; a second signal means that the user does not want to wait.
+    fn interrupt(&mut self, signal: Signal) {
+        let is_second = self.exit_reason == ExitReason::Interrupted;
+        self.exit_reason = ExitReason::Interrupted;
+        self.send(if is_second { Signal::KILL } else { signal });
+    }
+
+    fn request_stop(&mut self, request: StopRequest) {
+        if self.exit_reason == ExitReason::Exited {
+            self.exit_reason = ExitReason::Requested(request);
+            self.send(Signal::TERM);
+            self.kill_at = Some(SystemClock.monotonic() + KILL_GRACE_PERIOD);
+        }
+    }
+
+    /// Sends a signal to the program and its children. The program is not reaped yet, so its process id is still its
+    /// own.
+    fn send(&self, signal: Signal) {
+        let group = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw);
+        if let Some(group) = group {
+            let _ = kill_process_group(group, signal);
+        }
+    }
+}
+
+/// Returns the exit code of a program as a shell reports it.
+fn exit_code(status: ExitStatus) -> i32 {
+    status.code().unwrap_or_else(|| 128 + status.signal().unwrap_or_default())
+}
+
+/// Signals by which users end a program.
+struct TerminationSignals {
+    interrupt: Signals,
+    terminate: Signals,
+    hang_up: Signals,
+}
+
+impl TerminationSignals {
+    /// Begins to receive the signals.
+    fn listen() -> io::Result<Self> {
+        Ok(Self {
+            interrupt: signal(SignalKind::interrupt())?,
+            terminate: signal(SignalKind::terminate())?,
+            hang_up: signal(SignalKind::hangup())?,
+        })
+    }
+
+    async fn next(&mut self) -> Signal {
+        tokio::select! {
+            _ = self.interrupt.recv() => Signal::INT,
+            _ = self.terminate.recv() => Signal::TERM,
+            _ = self.hang_up.recv() => Signal::HUP,
+        }
+    }
+}
+
+/// Returns whether a variable of the environment is for this process alone, and not for programs that it starts.
+fn is_private_variable(name: &OsStr) -> bool {
+    let name = name.as_encoded_bytes();
+    PRIVATE_PREFIXES.iter().any(|prefix| name.starts_with(prefix.as_bytes()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn credentials_are_not_for_programs() {
+        for own in ["LARDER_TOKEN", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"] {
+            assert!(is_private_variable(OsStr::new(own)), "{own}");
+        }
+        for other in ["PATH", "APIFY_TOKEN", "HTTPS_PROXY", "OTEL_EXPORTER_OTLP_HEADERS", "AWSOME", "larder_token"] {
+            assert!(!is_private_variable(OsStr::new(other)), "{other}");
+        }
+    }
 }
