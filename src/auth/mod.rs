@@ -30,7 +30,6 @@
 //! `tests/domain/accounts` interleaves every two calls about accounts, shares and runs at every object call.
 
 mod access;
-mod error;
 mod secret;
 mod share_index;
 pub mod signature;
@@ -45,12 +44,11 @@ pub use access::{
     AccountAction, AccountGrant, Action, Addressed, Authorized, Caller, Denied, Grant, RunAction, RunFacts, RunGrant,
     Session, authorize, authorize_account, authorize_run, authorize_upstream, precheck, precheck_run,
 };
-pub use error::AccountsError;
 pub use secret::{MasterSecret, Secrets, SecretsError};
 pub use share_index::ShareIndex;
 pub use token::{Scope, StoreRule, StoredToken, Token, TokenHash, UpstreamKind, is_upstream_id};
 pub use token_repository::{NewToken, TokenRepository, Unrecognised};
-pub use user::{AccountAccess, Quota, QuotaUpdate, User, Username};
+pub use user::{AccountAccess, AccountsError, Quota, QuotaUpdate, User, Username};
 pub use user_repository::{NewUser, Page, PageQuery, UserRepository, UserUpdate};
 
 /// Prefixes of all objects of this module, each a folder whose keys are listed in byte order, or one object.

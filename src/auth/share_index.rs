@@ -13,7 +13,7 @@ use crate::{
     storage::ObjectStore,
 };
 
-use super::error::Result;
+use super::user::Result;
 
 /// Prefix of the entries that say which stores are shared with a user.
 pub const SHARES: &str = "larder/auth/shares/";

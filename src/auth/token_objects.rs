@@ -25,8 +25,8 @@ use crate::{
 };
 
 use super::{
-    error::Result,
     token::{StoredToken, TokenHash},
+    user::Result,
 };
 
 /// Prefix of tokens by hash.

@@ -19,11 +19,10 @@ use crate::{
 
 use super::{
     access::{Caller, Session},
-    error::{AccountsError, Result},
     token::{Scope, StoredToken, Token, TokenHash},
     token_objects::{EndedToken, MAX_REQUEST_DURATION, Revocation, TokenObjects, TokenState},
     ttl_cache::TtlCache,
-    user::User,
+    user::{AccountsError, Result, User},
     user_repository::{Page, PageQuery, UserRepository},
 };
 

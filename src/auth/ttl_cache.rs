@@ -15,7 +15,7 @@ use moka::{ops::compute::Op, sync::Cache};
 
 use crate::clock::Clock;
 
-use super::error::Result;
+use super::user::Result;
 
 /// Maximum number of cached documents.
 const MAX_ENTRIES: u64 = 50_000;

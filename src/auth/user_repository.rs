@@ -18,9 +18,8 @@ use crate::{
 };
 
 use super::{
-    error::{AccountsError, Result},
     ttl_cache::TtlCache,
-    user::{ADMIN, AccountAccess, Quota, QuotaUpdate, User, Username},
+    user::{ADMIN, AccountAccess, AccountsError, Quota, QuotaUpdate, Result, User, Username},
 };
 
 /// Prefix of accounts by name.
