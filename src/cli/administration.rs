@@ -7,8 +7,7 @@ use crate::{auth::Token, clock::SystemRandom};
 
 use super::{
     api_connection::{ApiConnection, path_segment},
-    exit::CommandError,
-    output::{self, Column, Format, Lines},
+    output::{self, Column, CommandError, Format, Lines},
 };
 
 /// Columns of the list of users.

@@ -19,7 +19,6 @@ use crate::{
 
 use super::{
     api_connection::{self, ApiConnection, ApiRequest, Server},
-    exit,
     output::{self, Format},
 };
 
@@ -55,21 +54,21 @@ pub(super) fn check(scope: CheckScope, sources: &ConfigSources) -> ExitCode {
                 }
                 Err(error) => {
                     output::print_error(&output::error_chain(&error));
-                    return exit::invalid_usage();
+                    return output::invalid_usage();
                 }
             }
             if scope == CheckScope::Data { check_data(&loaded.config) } else { ExitCode::SUCCESS }
         }
         Err(problems) => {
             output::print_error(&problems.to_string());
-            exit::invalid_usage()
+            output::invalid_usage()
         }
     }
 }
 
 fn check_data(config: &Config) -> ExitCode {
     if output::reject_bucket(config, "verify the data folder") {
-        return exit::invalid_usage();
+        return output::invalid_usage();
     }
     output::print_message("verifying everything in the data folder");
     match check_integrity(&config.data, output::print_damage) {
@@ -80,11 +79,11 @@ fn check_data(config: &Config) -> ExitCode {
                 found.objects - found.damaged,
                 found.damaged
             ));
-            if found.is_sound() { ExitCode::SUCCESS } else { exit::failed() }
+            if found.is_sound() { ExitCode::SUCCESS } else { output::failed() }
         }
         Err(error) => {
             output::print_error(&output::error_chain(&error));
-            exit::failed()
+            output::failed()
         }
     }
 }
@@ -101,14 +100,14 @@ pub(super) fn doctor(is_json: bool, sources: &ConfigSources) -> ExitCode {
         Ok(loaded) => loaded.config,
         Err(problems) => {
             output::print_error(&problems.to_string());
-            return exit::invalid_usage();
+            return output::invalid_usage();
         }
     };
     let runtime = match runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
             output::print_error(&format!("the runtime cannot be started: {error}"));
-            return exit::failed();
+            return output::failed();
         }
     };
     let diagnosis = if is_json {
@@ -121,7 +120,7 @@ pub(super) fn doctor(is_json: bool, sources: &ConfigSources) -> ExitCode {
         print_conclusion(&diagnosis);
         diagnosis
     };
-    if diagnosis.is_healthy() { ExitCode::SUCCESS } else { exit::failed() }
+    if diagnosis.is_healthy() { ExitCode::SUCCESS } else { output::failed() }
 }
 
 fn print_json(diagnosis: &Diagnosis) {
@@ -171,7 +170,7 @@ pub(super) fn health(url: Option<String>, sources: &ConfigSources) -> ExitCode {
             Ok(loaded) => Server::local(&loaded.config),
             Err(problems) => {
                 output::print_error(&problems.to_string());
-                return exit::invalid_usage();
+                return output::invalid_usage();
             }
         },
     };
@@ -179,7 +178,7 @@ pub(super) fn health(url: Option<String>, sources: &ConfigSources) -> ExitCode {
         Ok(server) => server,
         Err(error) => {
             output::print_error(&error);
-            return exit::invalid_usage();
+            return output::invalid_usage();
         }
     };
     match server.send_json(ApiRequest { method: "GET", target: READINESS_PATH, token: None }, None) {
@@ -189,11 +188,11 @@ pub(super) fn health(url: Option<String>, sources: &ConfigSources) -> ExitCode {
         }
         Ok((status, body)) => {
             output::print_error(&format!("not ready ({status}): {}", body.trim()));
-            exit::failed()
+            output::failed()
         }
         Err(error) => {
             output::print_error(&format!("no response from {}: {error}", server.origin));
-            exit::failed()
+            output::failed()
         }
     }
 }
@@ -204,25 +203,25 @@ pub(super) fn status(format: Format, url: Option<String>, sources: &ConfigSource
         Ok(loaded) => loaded.config,
         Err(problems) => {
             output::print_error(&problems.to_string());
-            return exit::invalid_usage();
+            return output::invalid_usage();
         }
     };
     let api = match ApiConnection::connect(url, sources, &config) {
         Ok(Some(api)) => api,
         Ok(None) => {
             output::print_error(&format!("no server is running at {}", api_connection::local_origin(&config)));
-            return exit::failed();
+            return output::failed();
         }
         Err(code) => return code,
     };
     match server_status(&api) {
         Ok(status) => {
             output::show(format, &status);
-            if status["state"] == "ready" { ExitCode::SUCCESS } else { exit::failed() }
+            if status["state"] == "ready" { ExitCode::SUCCESS } else { output::failed() }
         }
         Err(error) => {
             output::print_error(&error);
-            exit::failed()
+            output::failed()
         }
     }
 }

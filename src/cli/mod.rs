@@ -12,7 +12,6 @@ mod api_connection;
 mod arguments;
 mod backup;
 mod diagnosis;
-mod exit;
 mod help;
 mod import_export;
 #[cfg(feature = "s3")]

@@ -16,8 +16,7 @@ use crate::{
 
 use super::{
     api_connection::{ApiConnection, Download, FoundStore, Upload, path_segment},
-    exit::CommandError,
-    output::{self, Column, Format, Lines},
+    output::{self, Column, CommandError, Format, Lines},
 };
 
 /// Number of keys on a page.

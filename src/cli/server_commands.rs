@@ -14,8 +14,7 @@ use super::{
     administration::{self, ClockCommand, StoreCommand, TokenCommand, UserCommand},
     api_connection::{ApiConnection, MissingFolder, path_segment, with_server},
     arguments::ServerArguments,
-    exit::CommandError,
-    output::{self, Format},
+    output::{self, CommandError, Format},
     records::{self, GetArguments, ListArguments, PutArguments, RemoveArguments},
 };
 
