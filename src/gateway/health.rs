@@ -338,7 +338,7 @@ mod tests {
         let Parts { health, drain_signal, .. } = parts().await;
         assert_eq!(ready(&health).await.status(), StatusCode::OK);
         drain_signal.begin();
-        is_unready(&health, "told to stop").await;
+        is_unready(&health, "shutting down").await;
         let live = health.answer(&Method::GET, "/health/live").await.expect("it is about health");
         assert_eq!(live.status(), StatusCode::OK);
     }

@@ -3,7 +3,7 @@
 //! Each thread has a runtime of its own and drives its connections from their first byte to their last, with all calls
 //! to other modules. So no request moves between threads, and no step wakes another thread. (One runtime over all
 //! threads wakes a second one for every third request under full load, and for each half of most requests under little:
-//! docs/PERFORMANCE.md.)
+//! docs/decisions/0011-thread-per-core-connections.md.)
 
 use std::{
     future::Future,

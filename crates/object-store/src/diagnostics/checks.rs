@@ -111,7 +111,7 @@ pub async fn check_unusual_keys(objects: &dyn ObjectStore, folder: &str) -> Resu
             Ok(_) => refused.push(format!("{shown} ({} bytes): not there under this name", key.len())),
             Err(error @ (Error::Timeout | Error::Throttled { .. })) => return Err(error),
             Err(error) => {
-                refused.push(format!("{shown} ({} bytes): {}", key.len(), Outcome::from_error(&error).message))
+                refused.push(format!("{shown} ({} bytes): {}", key.len(), Outcome::from_error(&error).message));
             }
         }
     }
