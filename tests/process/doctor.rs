@@ -44,7 +44,7 @@ fn a_folder_is_diagnosed_unless_a_process_uses_it() {
     program.stop();
 
     let (free, code) = on_folder(folder.path());
-    assert!(free["well"] == true && free["mode"] == "alone" && code == Some(0), "{free:#}");
+    assert!(free["isHealthy"] == true && free["mode"] == "alone" && code == Some(0), "{free:#}");
     for check in ["free space", "data folder", "conditional writes", "order of lists", "long lists", "large bodies"] {
         assert_eq!(result(&free, check).0, "pass", "{check}");
     }
@@ -59,7 +59,7 @@ fn a_damaged_folder_is_an_exit_code_of_one() {
     let (damaged, code) = on_folder(folder.path());
     let (status, message) = result(&damaged, "data folder");
     assert!(status == "fail" && message.contains("index.sqlite") && code == Some(1), "{damaged:#}");
-    assert_eq!(damaged["well"], false);
+    assert_eq!(damaged["isHealthy"], false);
 }
 
 #[test]
@@ -98,7 +98,7 @@ mod bucket {
         let folder = tempfile::tempdir().expect("a folder");
         let bucket = own_prefix("larder-doctor");
         let (first, code) = diagnosis(on_bucket(folder.path(), &bucket));
-        assert!(first["well"] == true && code == Some(0), "{first:#}");
+        assert!(first["isHealthy"] == true && code == Some(0), "{first:#}");
         let checks =
             ["bucket", "reads after writes", "attributes", "clock", "order of lists", "long lists", "odd keys"];
         for check in checks.into_iter().chain(["large bodies", "lifecycle rules", "codings", "old versions"]) {
@@ -129,7 +129,7 @@ mod bucket {
         let mut doctor = doctor.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().expect("it starts");
         let lines = BufReader::new(doctor.stdout.take().expect("it is piped")).lines().map_while(Result::ok);
         let shown: Vec<String> = lines.take(3).collect();
-        assert!(shown[2].starts_with("ok      bucket "), "{shown:?}");
+        assert!(shown[2].starts_with("pass      bucket "), "{shown:?}");
         assert!(doctor.try_wait().expect("it can be asked").is_none(), "it has ended");
         doctor.kill().expect("it runs");
         doctor.wait().expect("it ended");

@@ -241,7 +241,7 @@ fn a_folder_of_other_things_is_refused_and_left_as_it_is() {
     fs::write(home.join("letter.txt"), "x").expect("it is written");
     let ended = run(command(folder.path(), &["serve", "--listen", "127.0.0.1:0", "--data", "home"]));
     assert_eq!(ended.status.code(), Some(1));
-    assert!(ended.stderr.contains("home is no data folder, and letter.txt is in it"), "{}", ended.stderr);
+    assert!(ended.stderr.contains("home is not a data folder, and contains letter.txt"), "{}", ended.stderr);
     assert_eq!(fs::read_dir(&home).expect("a folder").count(), 1);
 }
 
