@@ -23,7 +23,7 @@ use std::{
     collections::HashMap,
     net::IpAddr,
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc,
         atomic::{AtomicU64, Ordering},
     },
     time::Duration,
@@ -31,6 +31,7 @@ use std::{
 
 use http::{HeaderMap, HeaderValue, header};
 use moka::sync::Cache;
+use parking_lot::Mutex;
 use tokio::sync::Semaphore;
 
 use crate::{
@@ -196,7 +197,7 @@ impl ConcurrencyLimit {
     /// Reclaims the permits that at `now` have been held for too long.
     fn reclaim_expired(&self, now: Duration) {
         let Some(last) = window_at(now).checked_sub(WINDOWS as u64) else { return };
-        let mut next_to_reclaim = self.next_to_reclaim.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut next_to_reclaim = self.next_to_reclaim.lock();
         if *next_to_reclaim > last {
             return;
         }
@@ -348,7 +349,7 @@ pub struct WaitGuard {
 
 impl Drop for WaitGuard {
     fn drop(&mut self) {
-        let mut all = self.all.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut all = self.all.lock();
         match all.get_mut(&self.key) {
             Some(count) if *count > 1 => *count -= 1,
             Some(_) | None => drop(all.remove(&self.key)),
@@ -385,7 +386,7 @@ impl RateLimits {
     /// Takes back a request of the current window that counts for another subject.
     pub fn refund(&self, key: RateLimitKey) {
         if let Some(window) = self.windows.get(&key) {
-            let mut window = window.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut window = window.lock();
             window.count = window.count.saturating_sub(1);
         }
     }
@@ -396,7 +397,7 @@ impl RateLimits {
             RateLimitKey::User(_) => MAX_WAITS_PER_USER,
             RateLimitKey::Address(_) | RateLimitKey::Records(_) | RateLimitKey::Store(_) => MAX_WAITS_PER_ADDRESS,
         };
-        let mut all = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut all = self.waiting.lock();
         let count = all.entry(key).or_default();
         if *count >= limit {
             return Err(ApiError::too_many_waits(limit));
@@ -415,7 +416,7 @@ impl RateLimits {
         let Some(limit) = limit else { return Ok(()) };
         let now = self.clock.monotonic();
         let window = self.windows.get_with(key, || Arc::new(Mutex::new(Window { began: now, count: 0 })));
-        let mut window = window.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut window = window.lock();
         if now.saturating_sub(window.began) >= RATE_WINDOW {
             *window = Window { began: now, count: 0 };
         }

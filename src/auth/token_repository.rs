@@ -3,13 +3,10 @@
 //! It also deletes the objects of ended tokens, and records the last use of each token: gathered in memory, and
 //! written periodically.
 
-use std::{
-    collections::HashMap,
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
-};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use futures_util::{StreamExt, TryStreamExt, stream};
+use parking_lot::Mutex;
 
 use crate::{
     clock::{Clock, ClockGuard, Random, Timestamp},
@@ -125,7 +122,7 @@ impl TokenRepository {
         let user = self.users.by_id(&kept.user_id).await?.filter(|user| !user.is_disabled);
         let user = user.ok_or(Unrecognised::InvalidToken)?;
         let last = PendingUse { user: user.id, id: kept.id, hash, at: now };
-        self.uses.lock().unwrap_or_else(PoisonError::into_inner).insert(hash.bytes(), last);
+        self.uses.lock().insert(hash.bytes(), last);
         Ok(Caller::User(Session { user, token: Some(kept), ip: None }))
     }
 
@@ -303,7 +300,7 @@ impl TokenRepository {
     }
 
     async fn last_use(&self, token: &StoredToken) -> Result<Option<Timestamp>> {
-        let unwritten = self.uses.lock().unwrap_or_else(PoisonError::into_inner).get(&token.hash.bytes()).copied();
+        let unwritten = self.uses.lock().get(&token.hash.bytes()).copied();
         let written = self.objects.last_use(&token.user_id, &token.id).await?;
         Ok(unwritten.map(|used| used.at).max(written))
     }
@@ -347,7 +344,7 @@ impl TokenRepository {
 
     async fn delete_token_objects(&self, user: &UserId, id: &TokenId, hash: &TokenHash) -> Result<()> {
         self.by_hash.invalidate(hash.bytes());
-        self.uses.lock().unwrap_or_else(PoisonError::into_inner).remove(&hash.bytes());
+        self.uses.lock().remove(&hash.bytes());
         self.objects.delete_entry(user, id).await
     }
 
@@ -418,7 +415,7 @@ impl TokenRepository {
     /// Writes the last uses of tokens, and returns their number. Skips revoked tokens. Keeps failed ones for the next
     /// call.
     pub async fn flush_uses(&self) -> Result<usize> {
-        let uses = std::mem::take(&mut *self.uses.lock().unwrap_or_else(PoisonError::into_inner));
+        let uses = std::mem::take(&mut *self.uses.lock());
         let written = stream::iter(uses.into_values()).map(|used| self.write_use(used)).buffer_unordered(CONCURRENCY);
         let written: Vec<Result<bool>> = written.collect().await;
         written.into_iter().try_fold(0, |count, is_written| Ok(count + usize::from(is_written?)))
@@ -434,7 +431,7 @@ impl TokenRepository {
         };
         let written = written.await;
         if written.is_err() {
-            self.uses.lock().unwrap_or_else(PoisonError::into_inner).entry(used.hash.bytes()).or_insert(used);
+            self.uses.lock().entry(used.hash.bytes()).or_insert(used);
         }
         written
     }

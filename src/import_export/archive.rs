@@ -14,9 +14,9 @@ use std::{
     fs::File,
     io::{self, BufRead, BufReader, BufWriter, Read, Seek, SeekFrom, Take, Write},
     path::{Path, PathBuf},
-    sync::{Mutex, PoisonError},
 };
 
+use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use zip::{CompressionMethod, ZipArchive, ZipWriter, write::SimpleFileOptions};
@@ -438,7 +438,7 @@ impl ZipFile {
 
     /// Returns the offset of a file in it, and its length.
     fn extent(&self, name: &str) -> Result<(u64, u64)> {
-        let mut archive = self.archive.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut archive = self.archive.lock();
         let place = archive.index_for_name(name).ok_or(zip::result::ZipError::FileNotFound).map_err(zip_error)?;
         // Without decompression: else a compressed file would give an error without advice.
         let entry = archive.by_index_raw(place).map_err(zip_error)?;

@@ -1,10 +1,8 @@
 //! Transfer of many records: in parallel with ordered outcomes, and with the decision which failures end all of it.
 
-use std::{
-    collections::BTreeMap,
-    sync::{Mutex, PoisonError, mpsc},
-    thread,
-};
+use std::{collections::BTreeMap, sync::mpsc, thread};
+
+use parking_lot::Mutex;
 
 use super::{
     api::with_retries,
@@ -33,7 +31,7 @@ pub fn ordered_parallel_map<T: Send, R: Send>(
         for outcomes in vec![outcomes; MAX_WORKERS] {
             scope.spawn(move || {
                 loop {
-                    let job = next.lock().unwrap_or_else(PoisonError::into_inner).recv();
+                    let job = next.lock().recv();
                     let Ok((number, item)) = job else { return };
                     if outcomes.send((number, work(item))).is_err() {
                         return;

@@ -6,7 +6,7 @@
 use std::{
     io::{self, IsTerminal, Read, Write},
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc,
         atomic::{AtomicU64, Ordering},
         mpsc,
     },
@@ -15,6 +15,7 @@ use std::{
 };
 
 use indicatif::{HumanBytes, HumanDuration, ProgressBar, ProgressDrawTarget, ProgressStyle};
+use parking_lot::Mutex;
 
 use super::{error::Result, record::Record, source::Size};
 
@@ -62,7 +63,7 @@ impl ProgressDisplay {
     /// Sets the store whose records come next, of which `done` are there already.
     pub fn begin(&self, store: &str, done: Size) {
         // The name comes from a server or an archive: it must not contain control sequences for the terminal.
-        *self.counters.label.lock().unwrap_or_else(PoisonError::into_inner) = store.escape_debug().to_string();
+        *self.counters.label.lock() = store.escape_debug().to_string();
         self.counters.records.fetch_add(done.records, Ordering::Relaxed);
         self.counters.bytes.fetch_add(done.bytes, Ordering::Relaxed);
     }
@@ -125,7 +126,7 @@ fn draw(counters: &Counters, total: Size, stopped: &mpsc::Receiver<()>) {
             Size { records: counters.records.load(Ordering::Relaxed), bytes: counters.bytes.load(Ordering::Relaxed) };
         let text = estimates.update(done, has_begun);
         has_begun = true;
-        let label = counters.label.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let label = counters.label.lock().clone();
         if is_terminal {
             estimates.work.set_prefix(label);
             estimates.work.set_message(text);

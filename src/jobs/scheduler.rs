@@ -1,15 +1,10 @@
 //! The interface of periodic jobs, their scheduling, and the metrics of their runs.
 
-use std::{
-    collections::BTreeMap,
-    fmt::Debug,
-    panic::AssertUnwindSafe,
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
-};
+use std::{collections::BTreeMap, fmt::Debug, panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use futures_util::FutureExt;
+use parking_lot::Mutex;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
@@ -126,12 +121,12 @@ impl JobMetrics {
 
     /// Registers a job, so it is shown before its first run.
     pub fn register(&self, job: &'static str) {
-        self.counted.lock().unwrap_or_else(PoisonError::into_inner).entry(job).or_default();
+        self.counted.lock().entry(job).or_default();
     }
 
     /// Counts a run of a job.
     pub fn count(&self, job: &'static str, outcome: &kv::Result<JobReport>) {
-        let mut counted = self.counted.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut counted = self.counted.lock();
         let counts = counted.entry(job).or_default();
         match outcome {
             Ok(JobReport { processed }) => {
@@ -144,11 +139,11 @@ impl JobMetrics {
 
     /// Counts a panic in a run of a job.
     pub fn count_panic(&self, job: &'static str) {
-        self.counted.lock().unwrap_or_else(PoisonError::into_inner).entry(job).or_default().panicked += 1;
+        self.counted.lock().entry(job).or_default().panicked += 1;
     }
 
     fn samples(&self, of: impl Fn(&'static str, Counts) -> Vec<Sample>) -> Vec<Sample> {
-        let counted = self.counted.lock().unwrap_or_else(PoisonError::into_inner);
+        let counted = self.counted.lock();
         counted.iter().flat_map(|(job, counts)| of(job, *counts)).collect()
     }
 }

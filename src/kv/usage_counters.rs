@@ -4,14 +4,11 @@
 //! part of the store document, so listing stores reads only the documents. A job flushes them about once a minute; a
 //! follower reports them to the leader instead.
 
-use std::{
-    collections::HashMap,
-    hash::BuildHasher,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-};
+use std::{collections::HashMap, hash::BuildHasher, sync::Arc};
 
 use foldhash::quality::RandomState;
 use futures_util::{StreamExt, stream};
+use parking_lot::{Mutex, MutexGuard};
 use serde::{Deserialize, Serialize};
 
 use crate::clock::{Clock, Timestamp};
@@ -255,5 +252,5 @@ fn add(stats: Stats, more: Stats) -> Stats {
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+    mutex.lock()
 }

@@ -10,12 +10,13 @@
 
 use std::{
     collections::{HashMap, HashSet},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::Arc,
     time::Duration,
 };
 
 use futures_util::{StreamExt, stream};
 use moka::sync::Cache;
+use parking_lot::{Mutex, MutexGuard};
 use tokio_util::task::TaskTracker;
 
 use crate::{
@@ -73,7 +74,7 @@ impl Recounter {
     /// Queues a store for counting if it has changed since its last count.
     pub fn mark_dirty(&self, document: &Document) {
         if needs_recount(document) {
-            self.dirty().insert(document.id);
+            self.dirty.lock().insert(document.id);
         }
     }
 
@@ -82,11 +83,11 @@ impl Recounter {
     pub async fn run(&self) -> Result<usize> {
         let now = self.clock.monotonic();
         let has_rested = |id: &&StoreId| self.resting.get(*id).is_none_or(|until| until <= now);
-        let ready: Vec<StoreId> = self.dirty().iter().filter(has_rested).copied().collect();
+        let ready: Vec<StoreId> = self.dirty.lock().iter().filter(has_rested).copied().collect();
         let stores = ready.len();
         let counted: Vec<Result<()>> =
             stream::iter(ready).map(|id| self.count(id)).buffer_unordered(MAX_CONCURRENT_COUNTS).collect().await;
-        let mut dirty = self.dirty();
+        let mut dirty = self.dirty.lock();
         let capacity = 2 * dirty.len();
         dirty.shrink_to(capacity);
         drop(dirty);
@@ -106,7 +107,7 @@ impl Recounter {
         match counted {
             Ok(false) => Ok(()),
             Ok(true) | Err(Error::StoreNotFound) => {
-                self.dirty().remove(&id);
+                self.dirty.lock().remove(&id);
                 Ok(())
             }
             Err(error) => Err(error),
@@ -161,10 +162,6 @@ impl Recounter {
                 return Ok((records, bytes));
             }
         }
-    }
-
-    fn dirty(&self) -> MutexGuard<'_, HashSet<StoreId>> {
-        self.dirty.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -319,7 +316,7 @@ impl RunningTotal {
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+    mutex.lock()
 }
 
 /// The totals of an installation. Two lists sum a thousand stores, and one page of a list is in memory at a time.
@@ -339,7 +336,7 @@ impl Totals {
 
     /// Returns the last totals, if any.
     pub fn latest(&self) -> Option<Usage> {
-        *self.latest.lock().unwrap_or_else(PoisonError::into_inner)
+        *self.latest.lock()
     }
 
     /// Recomputes the totals.
@@ -367,7 +364,7 @@ impl Totals {
         })
         .await?;
         add(None);
-        *self.latest.lock().unwrap_or_else(PoisonError::into_inner) = Some(total);
+        *self.latest.lock() = Some(total);
         Ok(())
     }
 

@@ -1,12 +1,7 @@
 //! HTTP client for another server: its connections, the idle ones among them, and its timeouts; and the client for
 //! requests that a gateway makes to another on its own behalf.
 
-use std::{
-    error::Error,
-    io,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Duration,
-};
+use std::{error::Error, io, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Method, Request, StatusCode, Uri, Version, header};
@@ -14,6 +9,7 @@ use http_body::Body;
 use http_body_util::Full;
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper_util::rt::TokioIo;
+use parking_lot::Mutex;
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::TcpStream,
@@ -248,7 +244,7 @@ impl IdleConnections {
     /// Takes the connection that was idle for the shortest time.
     pub fn take(&self) -> Option<Connection> {
         let now = self.clock.monotonic();
-        let mut connections = self.connections();
+        let mut connections = self.connections.lock();
         connections
             .retain(|(connection, since)| !connection.sender.is_closed() && now.saturating_sub(*since) < MAX_IDLE_TIME);
         let at = connections.iter().rposition(|(connection, _)| connection.sender.is_ready())?;
@@ -258,15 +254,11 @@ impl IdleConnections {
     /// Returns a connection whose response was read to its end.
     pub fn put_back(&self, connection: Connection) {
         let now = self.clock.monotonic();
-        let mut connections = self.connections();
+        let mut connections = self.connections.lock();
         if connections.len() == MAX_IDLE {
             connections.remove(0);
         }
         connections.push((connection, now));
-    }
-
-    fn connections(&self) -> MutexGuard<'_, Vec<(Connection, Duration)>> {
-        self.connections.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -17,12 +17,9 @@
 //! that began while the run could be changed is still writing. A crash at any point leaves an item from which the
 //! next check continues.
 
-use std::{
-    collections::HashMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Duration,
-};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
+use parking_lot::Mutex;
 use tokio::sync::watch;
 
 use crate::{
@@ -222,7 +219,7 @@ pub struct Waiter<'a> {
 impl CompletionWatches {
     /// Publishes a run to its waiters.
     pub fn publish(&self, run: &Run) {
-        if let Some(watch) = self.watches().get(&run.id) {
+        if let Some(watch) = self.0.lock().get(&run.id) {
             watch.show(run);
         }
     }
@@ -233,13 +230,9 @@ impl CompletionWatches {
             let latest = watch::Sender::new(Arc::new(run.clone()));
             Arc::new(Watch { latest, read_at: tokio::sync::Mutex::new(now) })
         };
-        let watch = Arc::clone(self.watches().entry(run.id).or_insert_with(new));
+        let watch = Arc::clone(self.0.lock().entry(run.id).or_insert_with(new));
         watch.show(run);
         Waiter { watches: self, id: run.id, watch }
-    }
-
-    fn watches(&self) -> MutexGuard<'_, HashMap<RunId, Arc<Watch>>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -258,7 +251,7 @@ impl Watch {
 
 impl Drop for Waiter<'_> {
     fn drop(&mut self) {
-        let mut watches = self.watches.watches();
+        let mut watches = self.watches.0.lock();
         // This reference and the table's: there is no other waiter.
         if Arc::strong_count(&self.watch) <= 2 {
             watches.remove(&self.id);

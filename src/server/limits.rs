@@ -8,10 +8,11 @@
 use std::{
     collections::HashMap,
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::Arc,
     time::Duration,
 };
 
+use parking_lot::Mutex;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use super::{client_addr::TrustedProxies, tls::TlsFiles};
@@ -106,7 +107,7 @@ impl Shares {
     /// Counts a connection from an address, unless its client has `most` already.
     pub(super) fn try_acquire(&self, address: IpAddr, most: usize) -> Option<Share> {
         let client = client(address);
-        let mut counts = self.counts();
+        let mut counts = self.0.lock();
         let count = counts.entry(client).or_default();
         if *count >= most {
             return None;
@@ -114,15 +115,11 @@ impl Shares {
         *count += 1;
         Some(Share { client, shares: self.clone() })
     }
-
-    fn counts(&self) -> MutexGuard<'_, HashMap<IpAddr, usize>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
 impl Drop for Share {
     fn drop(&mut self) {
-        let mut counts = self.shares.counts();
+        let mut counts = self.shares.0.lock();
         if let Some(count) = counts.get_mut(&self.client) {
             *count -= 1;
             if *count == 0 {
@@ -175,7 +172,7 @@ mod tests {
         assert!(shares.try_acquire(address("203.0.113.10"), 3).is_some());
         drop(held);
         assert!(shares.try_acquire(address("203.0.113.9"), 3).is_some());
-        assert!(shares.counts().is_empty(), "what has ended is not remembered");
+        assert!(shares.0.lock().is_empty(), "what has ended is not remembered");
     }
 
     #[test]

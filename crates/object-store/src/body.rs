@@ -6,12 +6,12 @@
 use std::{
     fmt,
     pin::Pin,
-    sync::{Mutex, PoisonError},
     task::{Context, Poll},
 };
 
 use bytes::{Bytes, BytesMut};
 use futures_util::{Stream, StreamExt, stream::BoxStream};
+use parking_lot::Mutex;
 use xxhash_rust::xxh3::Xxh3Default;
 
 use super::{
@@ -141,7 +141,7 @@ impl Stream for ByteStream {
         match &mut self.chunks {
             Chunks::Once(bytes) => Poll::Ready(bytes.take().map(Ok)),
             Chunks::Stream(stream) => loop {
-                let stream = stream.get_mut().unwrap_or_else(PoisonError::into_inner);
+                let stream = stream.get_mut();
                 match std::task::ready!(stream.poll_next_unpin(context)) {
                     Some(Ok(chunk)) if chunk.is_empty() => {}
                     item => return Poll::Ready(item),

@@ -2,9 +2,10 @@
 //!
 //! The owner of the fence decides when it is raised, and why; this decorator knows no reasons of its own.
 
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::Arc;
 
 use async_trait::async_trait;
+use parking_lot::RwLock;
 
 use super::{
     body::ByteStream,
@@ -36,12 +37,12 @@ impl Fence {
     /// Refuses `calls` from now on, for this reason.
     pub fn raise(&self, calls: FencedCalls, reason: &str) {
         let raised = Barrier { calls, reason: Arc::from(reason) };
-        *self.0.write().unwrap_or_else(PoisonError::into_inner) = Some(raised);
+        *self.0.write() = Some(raised);
     }
 
     /// Allows all calls.
     pub fn lower(&self) {
-        *self.0.write().unwrap_or_else(PoisonError::into_inner) = None;
+        *self.0.write() = None;
     }
 
     fn check_read(&self) -> Result<()> {
@@ -53,7 +54,7 @@ impl Fence {
     }
 
     fn check_call(&self, is_allowed: impl FnOnce(FencedCalls) -> bool) -> Result<()> {
-        match &*self.0.read().unwrap_or_else(PoisonError::into_inner) {
+        match &*self.0.read() {
             Some(raised) if !is_allowed(raised.calls) => Err(Error::Fenced(BoxError::from(raised.reason.as_ref()))),
             Some(_) | None => Ok(()),
         }

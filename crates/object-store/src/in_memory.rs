@@ -1,14 +1,11 @@
 //! The reference implementation: objects in memory, as simple as the contract allows. For tests; nothing survives the
 //! process.
 
-use std::{
-    collections::BTreeMap,
-    ops::Bound,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-};
+use std::{collections::BTreeMap, ops::Bound, sync::Arc};
 
 use async_trait::async_trait;
 use bytes::{Bytes, BytesMut};
+use parking_lot::Mutex;
 
 use larder_runtime::clock::Clock;
 
@@ -40,12 +37,8 @@ impl InMemoryStore {
         Self { objects: Mutex::default(), clock }
     }
 
-    fn objects(&self) -> MutexGuard<'_, BTreeMap<String, Stored>> {
-        self.objects.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     fn find(&self, key: &str) -> Result<Stored> {
-        self.objects().get(key).cloned().ok_or(Error::NotFound)
+        self.objects.lock().get(key).cloned().ok_or(Error::NotFound)
     }
 
     fn store(
@@ -56,7 +49,7 @@ impl InMemoryStore {
         precondition: &Precondition,
     ) -> Result<PutOutcome> {
         let etag = etag(content_hash(&bytes, &attributes));
-        let mut objects = self.objects();
+        let mut objects = self.objects.lock();
         let last_modified = self.clock.now();
         check(objects.get(key), precondition)?;
         let meta = ObjectMeta { size: bytes.len() as u64, etag: etag.clone(), last_modified, attributes };
@@ -108,7 +101,7 @@ impl ObjectStore for InMemoryStore {
     }
 
     async fn delete(&self, key: &str, precondition: Precondition) -> Result<()> {
-        let mut objects = self.objects();
+        let mut objects = self.objects.lock();
         check(objects.get(key), &precondition)?;
         objects.remove(key);
         Ok(())
@@ -118,7 +111,7 @@ impl ObjectStore for InMemoryStore {
         if keys.len() > MAX_DELETE_KEYS {
             return Err(Error::Unsupported("deleting more than 1,000 objects at once"));
         }
-        let mut objects = self.objects();
+        let mut objects = self.objects.lock();
         for key in keys {
             objects.remove(&key);
         }
@@ -131,7 +124,7 @@ impl ObjectStore for InMemoryStore {
             Some(after) if after >= prefix => Bound::Excluded(after),
             Some(_) | None => Bound::Included(prefix.clone()),
         };
-        let objects = self.objects();
+        let objects = self.objects.lock();
         let mut found = objects.range((start, Bound::Unbounded)).take_while(|(key, _)| key.starts_with(&prefix)).map(
             |(key, Stored { meta, .. })| ListedObject {
                 key: key.clone(),

@@ -8,13 +8,14 @@
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc,
         atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
     },
     time::Duration,
 };
 
 use bytes::{Bytes, BytesMut};
+use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::oneshot;
 
 use larder_runtime::{
@@ -144,7 +145,7 @@ impl MemoryBudget {
     /// Requests `bytes` more for a lease; they are charged when granted.
     fn request(&self, ticket: u64, caller: ClientIdentity, bytes: u64) -> oneshot::Receiver<()> {
         let (granted, is_granted) = oneshot::channel();
-        let mut state = self.state();
+        let mut state = self.state.lock();
         state.live.insert(ticket);
         let own = state.callers.entry(caller).or_default();
         own.live.insert(ticket);
@@ -156,7 +157,7 @@ impl MemoryBudget {
 
     /// Removes a lease from the waiting ones; returns whether it was waiting.
     fn stop_waiting(&self, ticket: u64) -> bool {
-        let mut state = self.state();
+        let mut state = self.state.lock();
         let has_waited = state.stop_waiting(ticket).is_some();
         if has_waited {
             self.grant_waiting(state);
@@ -166,14 +167,14 @@ impl MemoryBudget {
 
     /// Takes back `bytes` of a lease that stays open.
     fn return_bytes(&self, caller: &ClientIdentity, bytes: u64) {
-        let mut state = self.state();
+        let mut state = self.state.lock();
         state.release(caller, bytes);
         self.grant_waiting(state);
     }
 
     /// Takes back everything that a lease was charged, and ends it.
     fn close(&self, ticket: u64, caller: &ClientIdentity, charged: u64) {
-        let mut state = self.state();
+        let mut state = self.state.lock();
         if !state.live.remove(&ticket) {
             return;
         }
@@ -190,17 +191,13 @@ impl MemoryBudget {
     /// Returns whether others wait for memory that a lease of `caller` holds: others of the same caller, or all because
     /// the budget is in use.
     fn is_contended(&self, caller: &ClientIdentity) -> bool {
-        let state = self.state();
+        let state = self.state.lock();
         state.is_exhausted || state.callers.get(caller).is_some_and(|own| own.waiting > 0)
     }
 
     fn grant_waiting(&self, mut state: MutexGuard<'_, State>) {
         state.grant_waiting(self.limit);
         self.held.store(state.held, Relaxed);
-    }
-
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -350,7 +347,7 @@ impl Lease {
         if more > 0 {
             if charged == 0 {
                 // The free bytes took nothing from others, however slowly they came.
-                *held.rate() = Rate { since: held.budget.clock().monotonic(), bytes: 0 };
+                *held.rate.lock() = Rate { since: held.budget.clock().monotonic(), bytes: 0 };
             }
             held.charge(more).await?;
         }
@@ -366,7 +363,7 @@ impl Lease {
                 return body.next().await;
             }
             let clock = self.0.budget.clock();
-            let left = (self.0.rate().since + RATE_WINDOW).saturating_sub(clock.monotonic());
+            let left = (self.0.rate.lock().since + RATE_WINDOW).saturating_sub(clock.monotonic());
             tokio::select! {
                 biased;
                 chunk = body.next() => {
@@ -387,7 +384,7 @@ impl Lease {
     pub fn record_progress(&self, bytes: usize) -> Result<(), BodyError> {
         let held = self.0.as_ref();
         let now = held.budget.clock().monotonic();
-        let mut rate = held.rate();
+        let mut rate = held.rate.lock();
         rate.bytes += bytes as u64;
         let passed = now.saturating_sub(rate.since);
         if passed < RATE_WINDOW {
@@ -456,10 +453,6 @@ impl Lease {
 }
 
 impl Held {
-    fn rate(&self) -> MutexGuard<'_, Rate> {
-        self.rate.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// Returns whether others wait for memory of this lease: others of the same caller, or all because the budget is in
     /// use.
     fn is_contended(&self) -> bool {
@@ -501,7 +494,7 @@ impl PendingGrant<'_> {
             () = clock.sleep(MAX_WAIT) => false,
         };
         // The client did not cause this wait.
-        *self.held.rate() = Rate { since: clock.monotonic(), bytes: 0 };
+        *self.held.rate.lock() = Rate { since: clock.monotonic(), bytes: 0 };
         if is_granted {
             self.held.charged.fetch_add(self.bytes, Relaxed);
             return Ok(());

@@ -20,7 +20,7 @@ use std::{
     collections::HashMap,
     hash::BuildHasher,
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc,
         atomic::{AtomicU64, Ordering::Relaxed},
     },
     time::Duration,
@@ -30,6 +30,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use foldhash::quality::RandomState;
 use moka::sync::Cache;
+use parking_lot::{Mutex, MutexGuard};
 use tokio::{sync::watch, task::coop::consume_budget};
 
 use larder_runtime::clock::Clock;
@@ -509,6 +510,6 @@ impl Stripes {
     /// Locks the stripe of `key`: for steps that neither wait nor call the object store.
     fn lock(&self, key: &str) -> MutexGuard<'_, Stripe> {
         let index = usize::try_from(self.hasher.hash_one(key) % STRIPES as u64).unwrap_or_default();
-        self.stripes[index].lock().unwrap_or_else(PoisonError::into_inner)
+        self.stripes[index].lock()
     }
 }

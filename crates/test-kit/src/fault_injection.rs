@@ -1,14 +1,12 @@
 //! A decorator for tests that injects the faults of networks and disks: before a call, after it (so that its outcome is
 //! unknown), in the middle of a body, or as a delay. Faults come from a script, or at random from a seed.
 
-use std::{
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::{StreamExt, stream};
+use parking_lot::Mutex;
 
 use larder_object_store::{
     BodyError, ByteStream, Error, GetOptions, Lifecycle, ListOptions, ListPage, Object, ObjectMeta, ObjectStore,
@@ -117,32 +115,28 @@ impl<S: ObjectStore + ?Sized> FaultInjector<S> {
 
     /// Injects a fault into one call.
     pub fn inject(&self, call: Call, fault: Fault) {
-        self.plan().script.push((call, fault));
+        self.plan.lock().script.push((call, fault));
     }
 
     /// Injects from now on one of `faults` into `per_mille` of a thousand calls, at random by `seed`.
     pub fn inject_at_random(&self, seed: u64, per_mille: u64, faults: Vec<Fault>) {
-        self.plan().chance = Some(Chance { random: SeededRandom::new(seed), per_mille, faults });
+        self.plan.lock().chance = Some(Chance { random: SeededRandom::new(seed), per_mille, faults });
     }
 
     /// Stops injecting faults.
     pub fn clear_faults(&self) {
-        let mut plan = self.plan();
+        let mut plan = self.plan.lock();
         plan.script.clear();
         plan.chance = None;
     }
 
     /// Returns the number of injected faults.
     pub fn injected(&self) -> u64 {
-        self.plan().injected
-    }
-
-    fn plan(&self) -> MutexGuard<'_, Plan> {
-        self.plan.lock().unwrap_or_else(PoisonError::into_inner)
+        self.plan.lock().injected
     }
 
     fn next_fault(&self, operation: Operation, key: &str) -> Option<Fault> {
-        let mut plan = self.plan();
+        let mut plan = self.plan.lock();
         let fits =
             |call: &Call| call.operation.is_none_or(|wanted| wanted == operation) && key.contains(&call.key_contains);
         let scripted = plan.script.iter_mut().position(|(call, _)| {

@@ -7,13 +7,14 @@
 use std::{
     collections::{HashSet, VecDeque},
     io::{self, Write},
-    sync::{Arc, Mutex, PoisonError},
+    sync::Arc,
 };
 
 use bytes::Bytes;
 use futures_util::stream;
 use http::{HeaderValue, Response, StatusCode, header};
 use jiff::tz::TimeZone;
+use parking_lot::Mutex;
 use zip::{
     CompressionMethod, DateTime, ZipWriter,
     write::{FullFileOptions, StreamWriter},
@@ -247,14 +248,14 @@ struct Sink(Arc<Mutex<Vec<u8>>>);
 impl Sink {
     /// Takes the buffered bytes if there are at least that many.
     fn take_chunk(&self, at_least: usize) -> Option<Bytes> {
-        let mut bytes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut bytes = self.0.lock();
         (bytes.len() >= at_least).then(|| std::mem::take(&mut *bytes).into())
     }
 }
 
 impl Write for Sink {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).extend_from_slice(bytes);
+        self.0.lock().extend_from_slice(bytes);
         Ok(bytes.len())
     }
 

@@ -13,13 +13,14 @@
 use std::{
     collections::HashMap,
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc,
         atomic::{AtomicU64, Ordering},
     },
     time::Duration,
 };
 
 use futures_util::{StreamExt, stream};
+use parking_lot::Mutex;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
@@ -430,17 +431,17 @@ pub struct Failures {
 impl Failures {
     /// Returns the number of failing stores.
     pub fn count(&self) -> usize {
-        self.lock().len()
+        self.failing.lock().len()
     }
 
     /// Returns the time for which the oldest failing item has been due at `now`; zero if there is none.
     pub fn oldest_age(&self, now: Timestamp) -> Duration {
-        self.lock().values().map(|(due, _)| now.since(*due)).max().unwrap_or_default()
+        self.failing.lock().values().map(|(due, _)| now.since(*due)).max().unwrap_or_default()
     }
 
     /// Records a failure of an item due at `due`. Returns whether it is the store's first.
     pub(super) fn record(&self, id: StoreId, due: Timestamp, now: Timestamp) -> bool {
-        let mut failing = self.lock();
+        let mut failing = self.failing.lock();
         let known = failing.get(&id).copied();
         if known.is_some() || failing.len() < MAX_TRACKED_STORES {
             let due = known.map_or(due, |(first, _)| first.min(due));
@@ -452,20 +453,16 @@ impl Failures {
     /// Records that the store's item succeeded.
     pub(super) fn clear(&self, id: Option<StoreId>) {
         if let Some(id) = id {
-            self.lock().remove(&id);
+            self.failing.lock().remove(&id);
         }
     }
 
     /// Drops failures so old that another gateway must have taken them over.
     pub(super) fn prune(&self, now: Timestamp) {
-        let mut failing = self.lock();
+        let mut failing = self.failing.lock();
         failing.retain(|_, (_, failed)| now.since(*failed) < FAILURE_LIFETIME);
         if failing.is_empty() {
             failing.shrink_to_fit();
         }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, HashMap<StoreId, (Timestamp, Timestamp)>> {
-        self.failing.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -34,11 +34,12 @@
 
 use std::{
     collections::{HashMap, HashSet},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::Arc,
     time::Duration,
 };
 
 use futures_util::{StreamExt, TryStreamExt, stream};
+use parking_lot::Mutex;
 use tokio::sync::Semaphore;
 use xxhash_rust::xxh3::{xxh3_64, xxh3_128};
 
@@ -122,7 +123,7 @@ impl Relocator {
 
     /// Relocates a store that needs it, unless another gateway is doing so. Takes over stalled relocations.
     pub async fn run(&self, id: StoreId) -> Result<()> {
-        if !self.lock().insert(id) {
+        if !self.running.lock().insert(id) {
             return Ok(());
         }
         let _guard = RunGuard { relocator: self, id };
@@ -212,10 +213,6 @@ impl Relocator {
         self.repository.update(id, |document| state_machine::finish(document, attempt, self.clock.now())).await?;
         Ok(())
     }
-
-    fn lock(&self) -> MutexGuard<'_, HashSet<StoreId>> {
-        self.running.lock().unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
 impl RelocationRun<'_> {
@@ -303,7 +300,7 @@ struct RunGuard<'a> {
 
 impl Drop for RunGuard<'_> {
     fn drop(&mut self) {
-        self.relocator.lock().remove(&self.id);
+        self.relocator.running.lock().remove(&self.id);
     }
 }
 

@@ -5,11 +5,12 @@
 
 use std::{
     collections::{HashMap, HashSet},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::Arc,
     time::Duration,
 };
 
 use futures_util::{StreamExt, TryStreamExt, stream};
+use parking_lot::Mutex;
 use tokio::{sync::Semaphore, task::spawn_blocking};
 
 use crate::{
@@ -85,7 +86,7 @@ impl Index {
 
     /// Updates the listing of a store from its document, if this gateway has listed its owner's stores.
     pub fn update(&self, document: &Document) {
-        let Some(index) = self.owners().get(&document.owner_id).cloned() else { return };
+        let Some(index) = self.owners.lock().get(&document.owner_id).cloned() else { return };
         if let Some(known) = self.listed_store(document) {
             index.lock().update(document.id, known);
         }
@@ -117,7 +118,7 @@ impl Index {
 
     /// Invalidates everything that was read before `since`.
     pub fn invalidate(&self, since: Duration) {
-        let mut before = self.invalidated_before.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut before = self.invalidated_before.lock();
         *before = since.max(*before);
     }
 
@@ -164,11 +165,11 @@ impl Index {
     /// without stores.
     pub fn prune(&self, may_drop_expired: bool) {
         let (now, monotonic) = (self.clock.now(), self.clock.monotonic());
-        let owners: Vec<_> = self.owners().values().cloned().collect();
+        let owners: Vec<_> = self.owners.lock().values().cloned().collect();
         for index in owners {
             index.lock().prune(now, may_drop_expired);
         }
-        let mut owners = self.owners();
+        let mut owners = self.owners.lock();
         // A second reference means a read or list in progress.
         owners.retain(|_, index| {
             let is_used = Arc::strong_count(index) > 1;
@@ -181,7 +182,7 @@ impl Index {
 
     /// Returns the entries that must be read at the time of `read_time`.
     fn unread(&self, owner: &UserId, index: &OwnerIndex, read_time: ReadTime) -> Unread {
-        let invalidated_before = *self.invalidated_before.lock().unwrap_or_else(PoisonError::into_inner);
+        let invalidated_before = *self.invalidated_before.lock();
         let (Some(read), bound) = (index.lock().read, self.staleness) else { return Unread::All };
         let Some(bound) = bound else { return Unread::Nothing };
         let age = read_time.monotonic.saturating_sub(read.monotonic);
@@ -200,7 +201,7 @@ impl Index {
     async fn read_all(&self, owner: UserId, now: Timestamp) -> Result<StoreList> {
         let listed = Mutex::new(StoreList::default());
         let apply = |entries: Vec<IndexEntry>| {
-            let mut listed = listed.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut listed = listed.lock();
             for entry in &entries {
                 listed.collect(entry);
             }
@@ -217,7 +218,7 @@ impl Index {
             let reads = reads.map(|(from, end)| self.read_entries(owner, Some(from), end, &apply));
             reads.buffer_unordered(PARALLEL_RANGES as usize).try_collect::<Vec<()>>().await?;
         }
-        Ok(listed.into_inner().unwrap_or_else(PoisonError::into_inner))
+        Ok(listed.into_inner())
     }
 
     /// Reads the entries between two keys.
@@ -256,11 +257,7 @@ impl Index {
     }
 
     fn owner_index(&self, owner: UserId) -> Arc<OwnerIndex> {
-        Arc::clone(self.owners().entry(owner).or_default())
-    }
-
-    fn owners(&self) -> MutexGuard<'_, HashMap<UserId, Arc<OwnerIndex>>> {
-        self.owners.lock().unwrap_or_else(PoisonError::into_inner)
+        Arc::clone(self.owners.lock().entry(owner).or_default())
     }
 }
 

@@ -3,10 +3,11 @@
 
 use std::{
     collections::{BTreeSet, HashMap, HashSet, VecDeque},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::Arc,
     time::Duration,
 };
 
+use parking_lot::{Mutex, MutexGuard};
 use tokio::task::spawn_blocking;
 
 use crate::{
@@ -141,7 +142,7 @@ impl OwnerIndex {
 
     /// Locks and returns the listed stores.
     pub fn lock(&self) -> MutexGuard<'_, StoreList> {
-        self.listed.lock().unwrap_or_else(PoisonError::into_inner)
+        self.listed.lock()
     }
 }
 

@@ -3,7 +3,9 @@
 //! Any number of gateways share it. Each reads it once a minute. The first that finds it a minute old writes it, on
 //! condition that no other gateway did.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
+
+use parking_lot::Mutex;
 
 use crate::{
     clock::{ClockGuard, ClockRecord},
@@ -47,7 +49,7 @@ impl ClockRecords {
         match records.read().await {
             Ok(Some((record, _))) => {
                 records.guard.resume(&record);
-                *records.last() = Some(record);
+                *records.last.lock() = Some(record);
             }
             Ok(None) => {}
             Err(JsonError::Damaged { .. }) => records.guard.suspend("the clock record of the installation is damaged"),
@@ -65,7 +67,7 @@ impl ClockRecords {
     /// Merges what other gateways recorded, and records what they do not know: a new minute, a clock jump, a
     /// suspension. Returns whether the record was written. Calls the object store once a minute, or after an event.
     pub async fn sync(&self) -> Result<bool> {
-        let last = self.last().clone();
+        let last = self.last.lock().clone();
         if self.guard.new_record(last.as_ref()).is_none() { Ok(false) } else { self.write().await }
     }
 
@@ -89,7 +91,7 @@ impl ClockRecords {
             }
             let next = if self.is_writer { self.guard.new_record(found.as_ref()) } else { None };
             let Some(next) = next else {
-                *self.last() = found;
+                *self.last.lock() = found;
                 return Ok(false);
             };
             let objects = self.objects.as_ref();
@@ -100,7 +102,7 @@ impl ClockRecords {
             };
             match written {
                 Ok(true) => {
-                    *self.last() = Some(next);
+                    *self.last.lock() = Some(next);
                     return Ok(true);
                 }
                 Ok(false) => {}
@@ -112,10 +114,6 @@ impl ClockRecords {
 
     async fn read(&self) -> std::result::Result<Option<(ClockRecord, ETag)>, JsonError> {
         read_json(self.objects.as_ref(), object_keys::CLOCK).await
-    }
-
-    fn last(&self) -> MutexGuard<'_, Option<ClockRecord>> {
-        self.last.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

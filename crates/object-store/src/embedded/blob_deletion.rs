@@ -11,13 +11,14 @@ use std::{
     io,
     path::{Path, PathBuf},
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc,
         mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel},
     },
     thread::{self, JoinHandle},
     time::Duration,
 };
 
+use parking_lot::Mutex;
 use rusqlite::Connection;
 
 use super::{
@@ -79,7 +80,7 @@ impl Reaper {
 
     /// Deletes the queued files and ends the thread.
     pub fn stop(&self) {
-        let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let thread = self.thread.lock().take();
         if let Some(thread) = thread {
             // Both fail only if the thread is gone already.
             let _ = self.jobs.send(Job::Stop);
@@ -108,7 +109,7 @@ impl RetiredBlobs {
     }
 
     fn wait(&self, number: i64) {
-        let mut held = self.held();
+        let mut held = self.held.lock();
         if held.len() < MAX_HELD_BLOBS {
             held.push(number);
         } else {
@@ -125,27 +126,23 @@ impl RetiredBlobs {
             }
             let removed = self.gate.unless_held(|| some.iter().for_each(|number| self.remove_now(*number)));
             if removed.is_none() {
-                return self.held().extend(some);
+                return self.held.lock().extend(some);
             }
         }
     }
 
     fn next_held(&self) -> Vec<i64> {
-        let mut held = self.held();
+        let mut held = self.held.lock();
         let kept = held.len().saturating_sub(BLOBS_PER_HOLD_CHECK);
         held.split_off(kept)
     }
 
     fn has_held(&self) -> bool {
-        !self.held().is_empty()
+        !self.held.lock().is_empty()
     }
 
     fn remove_now(&self, number: i64) {
         remove(&self.folder.blob(number));
-    }
-
-    fn held(&self) -> MutexGuard<'_, Vec<i64>> {
-        self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -203,7 +200,7 @@ impl DeletionGate {
 
     /// Runs `work` while no hold can begin; returns `None` without running it while files are held.
     pub fn unless_held<T>(&self, work: impl FnOnce() -> T) -> Option<T> {
-        let file = self.lock.lock().unwrap_or_else(PoisonError::into_inner);
+        let file = self.lock.lock();
         match file.try_lock() {
             Ok(()) => {
                 let done = work();

@@ -10,7 +10,7 @@
 use std::{
     io,
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc,
         atomic::{AtomicBool, Ordering},
         mpsc::{Receiver, SyncSender, sync_channel},
     },
@@ -18,6 +18,7 @@ use std::{
     time::Duration,
 };
 
+use parking_lot::{Mutex, MutexGuard};
 use rusqlite::Connection;
 use tokio::{
     runtime::{Builder, Runtime},
@@ -90,7 +91,7 @@ impl Committer {
     /// later leaves the change to happen or not, as a whole.
     pub async fn commit(&self, change: Change) -> Result<Timestamp> {
         let queue = {
-            let queues = self.queues().clone().ok_or_else(closed_error)?;
+            let queues = self.queues.lock().clone().ok_or_else(closed_error)?;
             if change.is_background() { queues.background } else { queues.foreground }
         };
         let (reply, result) = oneshot::channel();
@@ -101,12 +102,12 @@ impl Committer {
 
     /// Returns whether changes can be made.
     pub fn is_alive(&self) -> bool {
-        self.queues().as_ref().is_some_and(|queues| !queues.foreground.is_closed())
+        self.queues.lock().as_ref().is_some_and(|queues| !queues.foreground.is_closed())
     }
 
     /// Rejects further changes, makes the queued ones, and ends the thread.
     pub async fn close(&self) {
-        drop(self.queues().take());
+        drop(self.queues.lock().take());
         if let Some(thread) = self.thread() {
             // Either fails only if the thread panicked or the runtime is shutting down.
             let _ = spawn_blocking(move || thread.join()).await;
@@ -115,19 +116,15 @@ impl Committer {
 
     /// Like [`close`](Self::close), but blocks.
     pub fn end(&self) {
-        drop(self.queues().take());
+        drop(self.queues.lock().take());
         if let Some(thread) = self.thread() {
             // A panic of the thread was reported where it happened.
             let _ = thread.join();
         }
     }
 
-    fn queues(&self) -> MutexGuard<'_, Option<Queues>> {
-        self.queues.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     fn thread(&self) -> Option<JoinHandle<()>> {
-        self.thread.lock().unwrap_or_else(PoisonError::into_inner).take()
+        self.thread.lock().take()
     }
 }
 
@@ -327,7 +324,7 @@ impl Checkpointer {
     /// Waits for a checkpoint under way, and prevents the next one: in `SQLite` only one connection may run one at a
     /// time.
     pub fn pause(&self) -> MutexGuard<'_, ()> {
-        self.running.lock().unwrap_or_else(PoisonError::into_inner)
+        self.running.lock()
     }
 
     /// Ends the thread.
@@ -340,7 +337,7 @@ impl Checkpointer {
 
 fn run(calls: &Receiver<()>, connection: &Connection, running: &Mutex<()>) {
     while calls.recv().is_ok() {
-        let _moving = running.lock().unwrap_or_else(PoisonError::into_inner);
+        let _moving = running.lock();
         if let Err(error) = index::checkpoint(connection) {
             tracing::warn!(%error, "cannot checkpoint the index beside writes");
         }

@@ -3,13 +3,9 @@
 //! In WAL mode readers see a snapshot and are not blocked; `synchronous=FULL` syncs the log once per transaction.
 //! See <https://www.sqlite.org/wal.html>.
 
-use std::{
-    path::Path,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-    thread,
-    time::Duration,
-};
+use std::{path::Path, sync::Arc, thread, time::Duration};
 
+use parking_lot::Mutex;
 use rusqlite::{Connection, Error, OpenFlags, Result, config::DbConfig};
 
 use crate::store;
@@ -218,13 +214,13 @@ impl ReaderPool {
     /// known to be lost: data written since is not permanent.
     pub fn read<T>(&self, read: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> store::Result<T> {
         self.folder.recheck()?;
-        let idle = self.idle().as_mut().ok_or_else(closed_error)?.pop();
+        let idle = self.idle.lock().as_mut().ok_or_else(closed_error)?.pop();
         let connection = match idle {
             Some(connection) => connection,
             None => connect_reader(&self.folder.index()).map_err(map_sqlite_error)?,
         };
         let found = read(&connection).map_err(map_sqlite_error)?;
-        let surplus = match &mut *self.idle() {
+        let surplus = match &mut *self.idle.lock() {
             Some(idle) if idle.len() < MAX_IDLE_READERS => {
                 idle.push(connection);
                 None
@@ -238,11 +234,7 @@ impl ReaderPool {
 
     /// Closes all connections; later reads fail.
     pub fn close(&self) {
-        let closed = self.idle().take();
+        let closed = self.idle.lock().take();
         drop(closed);
-    }
-
-    fn idle(&self) -> MutexGuard<'_, Option<Vec<Connection>>> {
-        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

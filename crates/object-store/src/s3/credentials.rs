@@ -3,7 +3,7 @@
 
 use std::{
     fmt::{self, Debug},
-    sync::{Arc, Mutex, PoisonError, RwLock},
+    sync::Arc,
     time::Duration,
 };
 
@@ -14,6 +14,7 @@ use aws_config::{
 };
 use aws_credential_types::provider::{ProvideCredentials, error::CredentialsError, future};
 use aws_types::service_config::ServiceConfigKey;
+use parking_lot::{Mutex, RwLock};
 
 use larder_runtime::clock::{Clock, Timestamp};
 
@@ -58,7 +59,7 @@ impl Credentials {
 
     /// Returns the key that signs requests of a day (`YYYYMMDD`) in a region; derived once for each day.
     pub fn signing_key(&self, day: [u8; 8], region: &str) -> SigningKey {
-        let mut cached = self.signing_key.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut cached = self.signing_key.lock();
         match &*cached {
             Some(key) if key.matches(day, region) => key.clone(),
             Some(_) | None => cached.insert(SigningKey::derive(&self.secret, day, region)).clone(),
@@ -183,7 +184,7 @@ impl CurrentCredentials {
         match self.source.load().await {
             Ok(loaded) => {
                 let loaded = Arc::new(loaded);
-                *self.current.write().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(&loaded));
+                *self.current.write() = Some(Arc::clone(&loaded));
                 loads.failed_at = None;
                 Ok(loaded)
             }
@@ -196,7 +197,7 @@ impl CurrentCredentials {
     }
 
     fn cached(&self) -> Option<Arc<Credentials>> {
-        self.current.read().unwrap_or_else(PoisonError::into_inner).clone()
+        self.current.read().clone()
     }
 }
 

@@ -1,11 +1,8 @@
 //! The documents in responses: lists of keys, copies and errors. Errors are mapped and described for an operator.
 
-use std::{
-    fmt,
-    sync::{Arc, PoisonError, RwLock},
-    time::Duration,
-};
+use std::{fmt, sync::Arc, time::Duration};
 
+use parking_lot::RwLock;
 use quick_xml::{
     Reader,
     events::{BytesRef, Event},
@@ -420,7 +417,7 @@ impl ErrorContext {
 
     /// Records the id of the key that signs requests; the id is no secret.
     pub fn set_key_id(&self, key_id: &str) {
-        let mut known = self.key_id.write().unwrap_or_else(PoisonError::into_inner);
+        let mut known = self.key_id.write();
         if **known != *key_id {
             *known = Arc::from(key_id);
         }
@@ -430,7 +427,7 @@ impl ErrorContext {
 /// Bucket and id of the key.
 impl fmt::Display for ErrorContext {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let key_id = self.key_id.read().unwrap_or_else(PoisonError::into_inner);
+        let key_id = self.key_id.read();
         write!(f, "bucket {}, key id {}", self.bucket, key_id)
     }
 }

@@ -18,7 +18,7 @@
 use std::{
     pin::Pin,
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc,
         atomic::{AtomicBool, Ordering},
     },
     task::{Context, Poll, ready},
@@ -28,6 +28,7 @@ use base64::{Engine, prelude::BASE64_STANDARD};
 use bytes::{Bytes, BytesMut};
 use futures_util::{Stream, StreamExt};
 use md5::{Digest, Md5};
+use parking_lot::Mutex;
 
 use larder_runtime::telemetry::request_context::{self, ContextHandle};
 
@@ -392,7 +393,7 @@ impl Stream for StreamedPart {
             return Poll::Ready(None);
         }
         let source = Arc::clone(&self.source.0);
-        let mut source = source.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut source = source.lock();
         let mut chunk = if source.rest.is_empty() {
             match ready!(source.body.poll_next_unpin(context)) {
                 Some(Ok(chunk)) => chunk,

@@ -4,14 +4,11 @@
 //! it sends the same write again until it gets a response. The response tells the state of the object, but one of the
 //! two requests may still be in flight: only a read resolves the write without doubt.
 
-use std::{
-    collections::HashMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Duration,
-};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use parking_lot::Mutex;
 
 use larder_runtime::clock::Clock;
 
@@ -264,7 +261,7 @@ impl InDoubtKeys {
     pub fn mark(&self, key: &str, block: Block) {
         let now = self.clock.monotonic();
         let until = now + IN_DOUBT_WINDOW;
-        let mut marks = self.marks();
+        let mut marks = self.marks.lock();
         if !marks.keys.contains_key(key) && marks.keys.len() >= MAX_KEYS {
             marks.keys.retain(|_, until| until.conditional > now);
             if marks.keys.len() >= MAX_KEYS {
@@ -279,7 +276,7 @@ impl InDoubtKeys {
     /// was written.
     pub fn check(&self, key: &str, is_conditional: bool) -> Result<()> {
         let now = self.clock.monotonic();
-        let mut marks = self.marks();
+        let mut marks = self.marks.lock();
         let all = marks.all.until(is_conditional);
         let own = match marks.keys.get(key) {
             None => Duration::ZERO,
@@ -291,10 +288,6 @@ impl InDoubtKeys {
         };
         let wait = all.max(own).saturating_sub(now);
         if wait.is_zero() { Ok(()) } else { Err(Error::Throttled { retry_after: Some(wait) }) }
-    }
-
-    fn marks(&self) -> MutexGuard<'_, Marks> {
-        self.marks.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -341,6 +334,6 @@ mod tests {
         clock.advance(IN_DOUBT_WINDOW);
         assert!(in_doubt.check("never written", true).is_ok());
         in_doubt.mark("another", Block::All);
-        assert_eq!(in_doubt.marks().keys.len(), 1, "what is over is forgotten when there is no room");
+        assert_eq!(in_doubt.marks.lock().keys.len(), 1, "what is over is forgotten when there is no room");
     }
 }

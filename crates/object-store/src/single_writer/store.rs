@@ -1,14 +1,11 @@
 //! The decorator that emulates conditional writes: key locks, conditions and keys in doubt together.
 
-use std::{
-    mem,
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
-};
+use std::{mem, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::{FutureExt, future::BoxFuture, stream};
+use parking_lot::Mutex;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use larder_runtime::clock::Clock;
@@ -305,13 +302,13 @@ impl<S: ObjectStore + ?Sized> WriteCoordinator<S> {
                     () = writes.clock.sleep(KEY_LOCK_TIMEOUT) => Err(Error::Throttled { retry_after: None }),
                 };
                 let outcome = if locked.is_ok() { Ok(()) } else { Err(BodyError::Aborted) };
-                *passed.lock().unwrap_or_else(PoisonError::into_inner) = Some(locked);
+                *passed.lock() = Some(locked);
                 outcome
             }
         };
         let options = PutOptions { attributes, precondition: Precondition::None };
         let result = self.inner.put(key, hold_last_byte_until(body, barrier), options).await;
-        let passed = mem::take(&mut *passed.lock().unwrap_or_else(PoisonError::into_inner));
+        let passed = mem::take(&mut *passed.lock());
         match passed {
             Some(Ok(locked)) => locked.end(result),
             Some(Err(refusal)) => Err(refusal),

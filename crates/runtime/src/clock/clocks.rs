@@ -8,13 +8,14 @@ use std::{
     fmt::{self, Debug},
     str::FromStr,
     sync::{
-        Arc, LazyLock, Mutex, MutexGuard, PoisonError,
+        Arc, LazyLock,
         atomic::{AtomicI64, AtomicU64, Ordering},
     },
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
 use async_trait::async_trait;
+use parking_lot::Mutex;
 use rustix::time::{ClockId, clock_gettime};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use tokio::sync::Notify;
@@ -194,7 +195,7 @@ impl ManualClock {
 
     /// Moves the clock forward and wakes the tasks that waited for that time.
     pub fn advance(&self, by: Duration) {
-        *self.passed() += by;
+        *self.passed.lock() += by;
         self.moved.notify_waiters();
     }
 
@@ -207,10 +208,6 @@ impl ManualClock {
     pub fn suspend(&self, duration: Duration) {
         self.suspended.fetch_add(u64::try_from(duration.as_millis()).unwrap_or(u64::MAX), Ordering::SeqCst);
     }
-
-    fn passed(&self) -> MutexGuard<'_, Duration> {
-        self.passed.lock().unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
 #[async_trait]
@@ -221,11 +218,11 @@ impl Clock for ManualClock {
     }
 
     fn boot_time(&self) -> Duration {
-        *self.passed() + Duration::from_millis(self.suspended.load(Ordering::SeqCst))
+        *self.passed.lock() + Duration::from_millis(self.suspended.load(Ordering::SeqCst))
     }
 
     fn monotonic(&self) -> Duration {
-        *self.passed()
+        *self.passed.lock()
     }
 
     async fn sleep(&self, duration: Duration) {

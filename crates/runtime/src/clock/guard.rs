@@ -6,11 +6,13 @@
 
 use std::{
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc,
         atomic::{AtomicI64, Ordering},
     },
     time::Duration,
 };
+
+use parking_lot::{Mutex, MutexGuard};
 
 use super::{
     clocks::{Clock, Timestamp},
@@ -148,7 +150,7 @@ impl ClockGuard {
     /// about a minute behind them.
     pub fn uptime(&self) -> Duration {
         let boot = self.clock.boot_time();
-        self.lock().timeline.uptime(boot)
+        self.state.lock().timeline.uptime(boot)
     }
 
     /// Returns the base for new expiry times: the wall time, or the latest trusted time if the wall clock is behind it.
@@ -181,7 +183,7 @@ impl ClockGuard {
     pub fn resume(&self, record: &ClockRecord) {
         let Some(toggles) = self.toggles else { return };
         let reading = self.reading();
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         let is_skewed = toggles.compares_clocks && is_skewed(reading, self.machine.as_ref());
         state.timeline.resume(record, (reading, is_skewed), toggles.notices_early_starts);
         self.update(&mut state, reading, toggles);
@@ -236,7 +238,7 @@ impl ClockGuard {
 
     /// Observes the clocks, then locks the state.
     fn observed(&self, toggles: ClockToggles) -> (MutexGuard<'_, State>, Reading) {
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         let reading = self.reading();
         self.update(&mut state, reading, toggles);
         (state, reading)
@@ -265,10 +267,6 @@ impl ClockGuard {
             (boot, wall) = (after, self.clock.now());
         }
         Reading { wall, boot }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -12,10 +12,12 @@ use std::{
     io::{self, Write},
     mem,
     net::IpAddr,
-    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
+    sync::Arc,
     thread::{self, JoinHandle},
     time::Duration,
 };
+
+use parking_lot::{Condvar, Mutex};
 
 use super::log::LogFormat;
 
@@ -160,7 +162,7 @@ impl AccessLog {
     /// Queues a line.
     pub fn write(&self, line: &AccessLine<'_, impl Display + Serialize>) {
         let line = line.formatted(self.form);
-        let mut waiting = self.shared.waiting();
+        let mut waiting = self.shared.waiting.lock();
         if waiting.bytes.len() + line.len() > MAX_WAITING_BYTES {
             waiting.dropped += 1;
             return;
@@ -173,9 +175,9 @@ impl AccessLog {
 
     /// Writes the queued lines, and ends. Later lines are dropped.
     pub fn close(&self) {
-        self.shared.waiting().is_closed = true;
+        self.shared.waiting.lock().is_closed = true;
         self.shared.has_changed.notify_one();
-        let writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let writer = self.writer.lock().take();
         if let Some(writer) = writer {
             let _ = writer.join();
         }
@@ -189,18 +191,14 @@ impl Drop for AccessLog {
 }
 
 impl Shared {
-    fn waiting(&self) -> MutexGuard<'_, Waiting> {
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// Writes lines as they arrive, until the log is closed and the queue is empty.
     fn write_to(&self, mut out: impl Write) {
         let mut batch = Vec::new();
         loop {
-            let mut waiting = self.waiting();
+            let mut waiting = self.waiting.lock();
             while waiting.bytes.is_empty() && !waiting.is_closed {
                 waiting.is_idle = true;
-                waiting = self.has_changed.wait(waiting).unwrap_or_else(PoisonError::into_inner);
+                self.has_changed.wait(&mut waiting);
             }
             mem::swap(&mut batch, &mut waiting.bytes);
             let (dropped, is_closed) = (mem::take(&mut waiting.dropped), waiting.is_closed);
@@ -219,7 +217,7 @@ impl Shared {
                 return;
             }
             let is_open = |waiting: &mut Waiting| !waiting.is_closed;
-            drop(self.has_changed.wait_timeout_while(self.waiting(), WRITE_INTERVAL, is_open));
+            self.has_changed.wait_while_for(&mut self.waiting.lock(), is_open, WRITE_INTERVAL);
         }
     }
 }
@@ -295,8 +293,8 @@ mod tests {
     impl Write for Slow {
         fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
             let (state, changed) = &*self.0;
-            let state = state.lock().expect("no test panics");
-            let mut state = changed.wait_while(state, |(is_open, _)| !*is_open).expect("no test panics");
+            let mut state = state.lock();
+            changed.wait_while(&mut state, |(is_open, _)| !*is_open);
             state.1.extend_from_slice(bytes);
             Ok(bytes.len())
         }
@@ -308,12 +306,12 @@ mod tests {
 
     impl Slow {
         fn open(&self) {
-            self.0.0.lock().expect("no test panics").0 = true;
+            self.0.0.lock().0 = true;
             self.0.1.notify_all();
         }
 
         fn text(&self) -> String {
-            String::from_utf8(self.0.0.lock().expect("no test panics").1.clone()).expect("text")
+            String::from_utf8(self.0.0.lock().1.clone()).expect("text")
         }
     }
 
@@ -355,7 +353,9 @@ mod tests {
         for number in 0..2000 {
             journal.write(&line(&format!("/{number}/{long}")));
         }
-        assert!(journal.shared.waiting().bytes.len() <= MAX_WAITING_BYTES && journal.shared.waiting().dropped > 0);
+        assert!(
+            journal.shared.waiting.lock().bytes.len() <= MAX_WAITING_BYTES && journal.shared.waiting.lock().dropped > 0
+        );
         out.open();
         journal.close();
         let text = out.text();

@@ -6,10 +6,11 @@ use std::{
     fmt,
     ops::AddAssign,
     str::FromStr,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::Arc,
 };
 
 use foldhash::quality::RandomState;
+use parking_lot::Mutex;
 
 use super::{
     metrics::{MetricKind, Metrics, Sample},
@@ -376,7 +377,7 @@ impl CostLedger {
         if costs.is_zero() {
             return;
         }
-        let mut state = self.state();
+        let mut state = self.state.lock();
         state.totals.all += costs;
         if !attribution.is_request {
             state.totals.background += costs;
@@ -393,27 +394,23 @@ impl CostLedger {
 
     /// Returns the total costs.
     pub fn totals(&self) -> Totals {
-        self.state().totals
+        self.state.lock().totals
     }
 
     /// Returns the costs of a store.
     pub fn store(&self, store: CostOwner) -> OwnerCost {
-        self.state().stores.cost(store)
+        self.state.lock().stores.cost(store)
     }
 
     /// Returns the costs of a run.
     pub fn run(&self, run: CostOwner) -> OwnerCost {
-        self.state().runs.cost(run)
+        self.state.lock().runs.cost(run)
     }
 
     /// Returns the total costs, and those of stores and runs, at one moment.
     pub fn snapshot(&self) -> (Totals, OwnerCosts, OwnerCosts) {
-        let state = self.state();
+        let state = self.state.lock();
         (state.totals, state.stores.snapshot(), state.runs.snapshot())
-    }
-
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -7,13 +7,14 @@
 use std::{
     collections::VecDeque,
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc,
         atomic::{AtomicU64, AtomicUsize, Ordering},
     },
     time::Duration,
 };
 
 use http::{HeaderName, HeaderValue};
+use parking_lot::Mutex;
 use serde_json::{Value as Json, json};
 use xxhash_rust::xxh3::{xxh3_64_with_seed, xxh3_128_with_seed};
 
@@ -232,7 +233,7 @@ impl Tracer {
 
     /// Removes and returns the oldest queued spans, at most `limit`.
     pub fn drain(&self, limit: usize) -> Vec<Span> {
-        let mut waiting = self.waiting();
+        let mut waiting = self.waiting.lock();
         let count = waiting.len().min(limit);
         waiting.drain(..count).collect()
     }
@@ -240,7 +241,7 @@ impl Tracer {
     /// Requeues spans that were not sent, as far as there is space.
     pub fn requeue(&self, spans: Vec<Span>) {
         for span in spans.into_iter().rev() {
-            let mut waiting = self.waiting();
+            let mut waiting = self.waiting.lock();
             if waiting.len() < MAX_WAITING {
                 waiting.push_front(span);
             } else {
@@ -260,7 +261,7 @@ impl Tracer {
     }
 
     fn add(&self, span: Span) {
-        let mut waiting = self.waiting();
+        let mut waiting = self.waiting.lock();
         if waiting.len() < MAX_WAITING {
             waiting.push_back(span);
         } else {
@@ -271,10 +272,6 @@ impl Tracer {
     fn span_id(&self) -> SpanId {
         let number = self.count.fetch_add(1, Ordering::Relaxed);
         xxh3_64_with_seed(&number.to_le_bytes(), self.seed).max(1).to_be_bytes()
-    }
-
-    fn waiting(&self) -> MutexGuard<'_, VecDeque<Span>> {
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -12,7 +12,7 @@ use std::{
     path::{Path, PathBuf},
     pin::Pin,
     str::FromStr,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::Arc,
     task::{Context, Poll, ready},
     time::Duration,
 };
@@ -20,6 +20,7 @@ use std::{
 use bytes::{Buf, Bytes, BytesMut};
 use foldhash::quality::RandomState;
 use futures_util::FutureExt;
+use parking_lot::Mutex;
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::TcpStream,
@@ -330,7 +331,7 @@ impl Pool {
     /// Takes the most recently used connection of this runtime, if one is still good.
     pub fn take(&self, endpoint: &Endpoint, now: Duration) -> Option<Connection> {
         loop {
-            let Idle { connection, since } = self.lock().get_mut(&current_runtime()?)?.get_mut(endpoint)?.pop()?;
+            let Idle { connection, since } = self.idle.lock().get_mut(&current_runtime()?)?.get_mut(endpoint)?.pop()?;
             if now.saturating_sub(since) < self.idle_limit && !connection.is_closed() {
                 return Some(connection);
             }
@@ -340,7 +341,7 @@ impl Pool {
     /// Keeps a connection after a successful exchange.
     pub fn put(&self, connection: Connection, now: Duration) {
         let Some(runtime) = current_runtime() else { return };
-        let mut idle = self.lock();
+        let mut idle = self.idle.lock();
         let idle = idle.entry(runtime).or_default();
         if let Some(waiting) = idle.get_mut(&connection.endpoint) {
             if waiting.len() < MAX_IDLE_CONNECTIONS {
@@ -354,7 +355,7 @@ impl Pool {
     /// Closes connections that were idle for too long.
     pub fn prune(&self, now: Duration) {
         let mut old = Vec::new();
-        let mut idle = self.lock();
+        let mut idle = self.idle.lock();
         for waiting in idle.values_mut().flat_map(HashMap::values_mut) {
             let count = waiting.iter().take_while(|idle| now.saturating_sub(idle.since) >= self.idle_limit).count();
             old.extend(waiting.drain(..count));
@@ -371,10 +372,6 @@ impl Pool {
     /// Returns the maximum idle time of a connection.
     pub fn idle_limit(&self) -> Duration {
         self.idle_limit
-    }
-
-    fn lock(&self) -> MutexGuard<'_, IdleConnections> {
-        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
