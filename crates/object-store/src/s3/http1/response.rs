@@ -250,13 +250,13 @@ impl Head {
         (100..200).contains(&self.status)
     }
 
-    /// Returns whether the server keeps the connection after the body.
+    /// Returns whether the server keeps the connection after the body. (RFC 9112, section 9.3.)
     pub fn keeps_connection(&self) -> bool {
         let says = |word: &str| {
-            let tokens = self.get("connection").unwrap_or_default().split(',');
-            tokens.into_iter().any(|token| token.trim().eq_ignore_ascii_case(word))
+            let mut options = self.all("connection").flat_map(|value| value.split(','));
+            options.any(|option| option.trim().eq_ignore_ascii_case(word))
         };
-        if self.is_http_10 { says("keep-alive") } else { !says("close") }
+        !says("close") && (!self.is_http_10 || says("keep-alive"))
     }
 
     /// Returns the framing of the body. (RFC 9112, section 6.3.)
@@ -288,6 +288,9 @@ impl Head {
 /// Maximum length of a line between two chunks, including extensions and trailers.
 const MAX_LINE_BYTES: usize = 4096;
 
+/// Maximum length of all trailers together.
+const MAX_TRAILER_BYTES: usize = MAX_HEAD_BYTES;
+
 /// The rest of a body.
 #[derive(Debug)]
 pub struct Framing(Remaining);
@@ -310,8 +313,8 @@ enum Chunk {
     Data(u64),
     /// The line break after a chunk is next.
     End,
-    /// Trailers are next, up to an empty line.
-    Trailers,
+    /// Trailers are next, up to an empty line, after trailers of this many bytes.
+    Trailers(usize),
     /// The body has ended.
     Done,
 }
@@ -374,7 +377,7 @@ impl Framing {
                         return Ok(taken);
                     }
                     Chunk::Done => return Ok(None),
-                    Chunk::Size | Chunk::End | Chunk::Trailers => {
+                    Chunk::Size | Chunk::End | Chunk::Trailers(_) => {
                         let Some(line) = take_line(input)? else { return Ok(None) };
                         *chunk = next_state(*chunk, &line)?;
                     }
@@ -417,14 +420,18 @@ fn next_state(chunk: Chunk, line: &[u8]) -> Result<Chunk, Http1Error> {
                 std::str::from_utf8(digits).ok().filter(|text| text.bytes().all(|byte| byte.is_ascii_hexdigit()));
             let size = text.and_then(|text| u64::from_str_radix(text, 16).ok());
             match size.ok_or(Http1Error::Malformed("a chunk size is not a number"))? {
-                0 => Ok(Chunk::Trailers),
+                0 => Ok(Chunk::Trailers(0)),
                 size => Ok(Chunk::Data(size)),
             }
         }
         Chunk::End if line.is_empty() => Ok(Chunk::Size),
         Chunk::End => Err(Http1Error::Malformed("a chunk is longer than its size")),
-        Chunk::Trailers if line.is_empty() => Ok(Chunk::Done),
-        Chunk::Trailers | Chunk::Data(_) | Chunk::Done => Ok(chunk),
+        Chunk::Trailers(_) if line.is_empty() => Ok(Chunk::Done),
+        Chunk::Trailers(read) if read + line.len() > MAX_TRAILER_BYTES => {
+            Err(Http1Error::Malformed("its trailers are too long"))
+        }
+        Chunk::Trailers(read) => Ok(Chunk::Trailers(read + line.len())),
+        Chunk::Data(_) | Chunk::Done => Ok(chunk),
     }
 }
 
@@ -460,6 +467,10 @@ mod tests {
         assert!(!keeps("HTTP/1.1 200 OK\r\nConnection: Close\r\n\r\n"));
         assert!(!keeps("HTTP/1.0 200 OK\r\n\r\n"));
         assert!(keeps("HTTP/1.0 200 OK\r\nConnection: keep-alive\r\n\r\n"));
+        // Each of several fields counts, and "close" wins.
+        assert!(!keeps("HTTP/1.1 200 OK\r\nConnection: x\r\nConnection: y, close\r\n\r\n"));
+        assert!(keeps("HTTP/1.0 200 OK\r\nConnection: x\r\nConnection: keep-alive\r\n\r\n"));
+        assert!(!keeps("HTTP/1.0 200 OK\r\nConnection: keep-alive\r\nConnection: close\r\n\r\n"));
     }
 
     #[test]
@@ -510,6 +521,8 @@ mod tests {
             assert!(take_all(Framing::chunked(), text.as_bytes(), 64).is_err(), "{text:?}");
         }
         assert!(take_all(Framing::chunked(), &[b'1'; MAX_LINE_BYTES], 64).is_err());
+        let endless = format!("0\r\n{}", "a: b\r\n".repeat(MAX_TRAILER_BYTES / 4 + 1));
+        assert!(take_all(Framing::chunked(), endless.as_bytes(), 64).is_err());
     }
 
     #[test]
