@@ -8,6 +8,7 @@
 //! cargo bench --bench gateway                over the one that LARDER_TEST_S3_ and AWS_ variables name
 //! cargo bench --bench gateway -- --quick     less of everything
 //! cargo bench --bench gateway -- --only "stub: GET", or another part of the cases' names
+//! cargo bench --bench gateway -- --against ../before/larder   adds another build of Larder
 //! cargo bench --bench gateway -- --instructions    counts instructions instead; a few minutes
 //! cargo bench --bench gateway -- --overload        asks for four times what can be done; two minutes
 //! cargo xtask bench competitors garage            Larder over a folder beside an object store on the same disk
@@ -39,7 +40,7 @@ mod tables;
 use std::{
     env,
     net::SocketAddr,
-    path::Path,
+    path::{Path, PathBuf},
     process::ExitCode,
     time::{Duration, Instant},
 };
@@ -48,6 +49,7 @@ use cases::{ALONE, CASES, FULL, QUICK, ROUND_ALONE, ROUNDS_ALONE};
 use load::{
     case::{Case, Effort, LARGEST_BODY, pattern},
     hyper_baseline,
+    variant::other_build,
 };
 use matchup::{Matchup, Row};
 use program::Program;
@@ -57,8 +59,8 @@ use tokio::runtime::Runtime;
 
 /// Task that the arguments select.
 enum Task {
-    /// The cases whose names hold this text.
-    Measure(Effort, String),
+    /// The cases whose names contain this text, with another build of Larder if there is one.
+    Measure(Effort, String, Option<PathBuf>),
     Count,
     Overload,
     Competitors(Effort),
@@ -72,7 +74,7 @@ enum Task {
 
 fn main() -> ExitCode {
     let done = match task() {
-        Ok(Task::Measure(effort, only)) => measure(effort, &only),
+        Ok(Task::Measure(effort, only, against)) => measure(effort, &only, against.as_deref()),
         Ok(Task::Count) => count(),
         Ok(Task::Overload) => overload(),
         Ok(Task::Competitors(effort)) => competitors(effort),
@@ -95,13 +97,14 @@ enum Special {
 /// `cargo bench` adds `--bench`; without it this is a run of tests, which have nothing to measure.
 fn task() -> Outcome<Task> {
     let (mut effort, mut only, mut is_bench) = (FULL, String::new(), false);
-    let mut special = None;
+    let (mut special, mut against) = (None, None);
     let mut arguments = env::args().skip(1);
     while let Some(argument) = arguments.next() {
         match argument.as_str() {
             "--bench" => is_bench = true,
             "--quick" => effort = QUICK,
             "--only" => only = arguments.next().ok_or("--only needs a part of the cases' names")?,
+            "--against" => against = Some(other_build(arguments.next())?),
             "--instructions" => special = Some(Special::Instructions),
             "--overload" => special = Some(Special::Overload),
             "--competitors" => special = Some(Special::Competitors),
@@ -110,17 +113,21 @@ fn task() -> Outcome<Task> {
             stub_s3::ARGUMENT => return Ok(Task::ServeStub(Duration::ZERO)),
             stub_s3::SLOW_ARGUMENT => return Ok(Task::ServeStub(overload::SERVICE)),
             _ => {
-                let known = "there are --quick, --only NAME, --instructions, --overload and --competitors";
+                let known =
+                    "there are --quick, --only NAME, --against PROGRAM, --instructions, --overload and --competitors";
                 return Err(format!("unknown argument {argument}; {known}").into());
             }
         }
+    }
+    if special.is_some() && against.is_some() {
+        return Err("--against does not go with --instructions, --overload and --competitors".into());
     }
     Ok(match special {
         _ if !is_bench => Task::Nothing,
         Some(Special::Instructions) => Task::Count,
         Some(Special::Overload) => Task::Overload,
         Some(Special::Competitors) => Task::Competitors(effort),
-        None => Task::Measure(effort, only),
+        None => Task::Measure(effort, only, against),
     })
 }
 
@@ -150,7 +157,7 @@ fn competitors(effort: Effort) -> Outcome<()> {
     Ok(())
 }
 
-fn measure(effort: Effort, only: &str) -> Outcome<()> {
+fn measure(effort: Effort, only: &str, against: Option<&Path>) -> Outcome<()> {
     let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR"))?;
     let bench = Bench {
         folder: folder.path(),
@@ -159,6 +166,7 @@ fn measure(effort: Effort, only: &str) -> Outcome<()> {
         pattern: pattern(LARGEST_BODY),
         started: Instant::now(),
         only,
+        against,
     };
     let stub = stub_s3::start(folder.path())?;
     let stub = || Ok(Store::stub(stub.address, stub.child.id()));
@@ -187,6 +195,8 @@ struct Bench<'a> {
     started: Instant,
     /// A part of the names of cases that are wanted.
     only: &'a str,
+    /// Another build of Larder.
+    against: Option<&'a Path>,
 }
 
 impl Bench<'_> {
@@ -202,7 +212,7 @@ impl Bench<'_> {
         let wanted: Vec<_> = cases.iter().filter(|case| full_name(case).contains(self.only)).collect();
         let mut rows = Vec::new();
         if !wanted.is_empty() {
-            let matchup = Matchup::start(&self.folder.join(name), store()?, &self.bare)?;
+            let matchup = Matchup::start(&self.folder.join(name), store()?, &self.bare, self.against)?;
             for case in wanted {
                 eprintln!("{:>4} s  {}", self.started.elapsed().as_secs(), full_name(case));
                 rows.push(self.runtime.block_on(matchup.measure(*case, effort, &self.pattern))?);

@@ -39,7 +39,7 @@ pub struct Store {
     access_key: String,
     secret_key: String,
     /// Prefix of all keys of this run.
-    prefix: String,
+    pub prefix: String,
 }
 
 impl Store {

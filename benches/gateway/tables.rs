@@ -23,7 +23,8 @@ impl Row {
         };
         let own = cpu(self.larder());
         let cost = |other: &usize| ratio(own, cpu(&self.variants[*other]));
-        let figures = [rate(&self.direct)].into_iter();
+        let figures = self.other.iter().flat_map(|other| [rate(other), cost(other)]);
+        let figures = figures.chain([rate(&self.direct)]);
         let figures = figures.chain(self.nginxes.iter().map(rate));
         let figures = figures.chain(self.nginxes.iter().map(cost)).chain([cost(&self.relay), cost(&self.bare)]);
         let mut cells = vec![self.case.name.to_owned()];
@@ -41,6 +42,7 @@ impl Row {
 
     fn named(&self) -> Vec<(String, &Variant)> {
         let mut named = vec![("Larder".to_owned(), self.larder())];
+        named.extend(self.other.map(|other| ("other build".to_owned(), &self.variants[other])));
         named.extend(self.nginxes.iter().enumerate().map(|(turn, index)| (nginx(turn), &self.variants[*index])));
         named.push(("relay".to_owned(), &self.variants[self.relay]));
         named.push(("direct".to_owned(), &self.variants[self.direct]));
@@ -100,8 +102,12 @@ fn cpu(variant: &Variant) -> Duration {
 /// Ratios of Larder to the others.
 pub fn ratios(over: &str, rows: &[Row]) -> String {
     let more = rows.first().is_some_and(|row| row.nginxes.len() > 1);
-    let mut heads = vec![format!("Larder over the {over}"), "req/s / direct".to_owned()];
+    let mut heads = vec![format!("Larder over the {over}")];
     let mut add = |text: &str| heads.push(text.to_owned());
+    if rows.first().is_some_and(|row| row.other.is_some()) {
+        ["req/s / other build", "CPU / other build"].into_iter().for_each(&mut add);
+    }
+    add("req/s / direct");
     for what in ["req/s", "CPU"] {
         add(&format!("{what} / nginx"));
         if more {

@@ -8,7 +8,7 @@ use crate::{
     report::{Samples, ratio, table},
 };
 
-/// A case, and what Larder and the bare server did.
+/// A case, and what Larder and the other server did.
 #[derive(Debug)]
 pub struct Row {
     /// The case.
@@ -19,12 +19,12 @@ pub struct Row {
 
 impl Row {
     fn ratios(&self) -> Vec<String> {
-        let [larder, bare] = &self.variants;
-        let rate = larder.ratio(bare, |larder, bare| larder.per_second / bare.per_second);
-        let p50 = larder.ratio(bare, |larder, bare| ratio(larder.p50, bare.p50));
-        let p99 = larder.ratio(bare, |larder, bare| ratio(larder.p99, bare.p99));
-        let cpu = larder.ratio(bare, |larder, bare| ratio(larder.cpu, bare.cpu));
-        let memory = f64::from(larder.peak_kib) / f64::from(bare.peak_kib.max(1));
+        let [larder, other] = &self.variants;
+        let rate = larder.ratio(other, |larder, other| larder.per_second / other.per_second);
+        let p50 = larder.ratio(other, |larder, other| ratio(larder.p50, other.p50));
+        let p99 = larder.ratio(other, |larder, other| ratio(larder.p99, other.p99));
+        let cpu = larder.ratio(other, |larder, other| ratio(larder.cpu, other.cpu));
+        let memory = f64::from(larder.peak_kib) / f64::from(other.peak_kib.max(1));
         let requests = larder.rounds.iter().map(|round| round.requests).sum::<u32>().to_string();
         let mut cells = vec![self.case.name.to_owned()];
         cells.extend([rate, p50, p99, cpu, memory].map(|ratio| format!("{ratio:.2}")));
@@ -51,15 +51,17 @@ impl Row {
     }
 }
 
-/// Returns the table of ratios.
-pub fn ratios(rows: &[Row]) -> String {
-    let heads = ["Larder / bare", "requests/s", "p50", "p99", "CPU/request", "peak memory", "rounds", "requests"];
+/// Returns the table of the ratios of Larder to the other server.
+pub fn ratios(other: &str, rows: &[Row]) -> String {
+    let first = format!("Larder / {other}");
+    let heads = [first.as_str(), "requests/s", "p50", "p99", "CPU/request", "peak memory", "rounds", "requests"];
     table(&heads, &rows.iter().map(Row::ratios).collect::<Vec<_>>())
 }
 
 /// Returns the table of figures: the middle round of each server, and its peak memory in any.
-pub fn figures(rows: &[Row]) -> String {
-    let heads = ["Larder, bare", "req/s", "bare", "p50 ms", "bare", "p99 ms", "bare", "CPU us", "bare", "MiB", "bare"];
+pub fn figures(other: &str, rows: &[Row]) -> String {
+    let first = format!("Larder, {other}");
+    let heads = [&first, "req/s", other, "p50 ms", other, "p99 ms", other, "CPU us", other, "MiB", other];
     table(&heads, &rows.iter().map(Row::figures).collect::<Vec<_>>())
 }
 

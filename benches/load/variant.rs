@@ -2,6 +2,7 @@
 //! reports it in `/proc`.
 
 use std::fs;
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use crate::load::case::Effort;
@@ -75,6 +76,12 @@ impl Variant {
     pub fn ratio(&self, other: &Self, figure: impl Fn(&Measured, &Measured) -> f64) -> f64 {
         median(self.rounds.iter().zip(&other.rounds).map(|(one, other)| figure(one, other)).collect())
     }
+}
+
+/// Returns the absolute path of another build of Larder, which the argument of `--against` names.
+pub fn other_build(argument: Option<String>) -> Outcome<PathBuf> {
+    let path = argument.ok_or("--against needs the path of a build of Larder")?;
+    fs::canonicalize(&path).map_err(|error| format!("{path}: {error}").into())
 }
 
 /// Lets all variants do their rounds in turn.

@@ -31,7 +31,12 @@ pub struct Program {
 /// Returns `larder serve` on a free port, in `folder`, with these settings and none from the environment of the
 /// benchmark.
 pub fn larder(folder: &Path, settings: &[(&str, &str)]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_larder"));
+    larder_at(Path::new(env!("CARGO_BIN_EXE_larder")), folder, settings)
+}
+
+/// Returns the same for the build of Larder at `program`.
+pub fn larder_at(program: &Path, folder: &Path, settings: &[(&str, &str)]) -> Command {
+    let mut command = Command::new(program);
     for (variable, _) in env::vars_os() {
         let name = variable.to_string_lossy();
         if name.starts_with("LARDER_") || name.starts_with("AWS_") {
