@@ -56,7 +56,7 @@ impl Token {
 
     /// Returns the hash under which the token is stored.
     pub fn hash(&self) -> TokenHash {
-        TokenHash::of_text(&self.0)
+        TokenHash::from_text(&self.0)
     }
 }
 
@@ -86,7 +86,7 @@ pub struct TokenHash([u8; 32]);
 
 impl TokenHash {
     /// Hashes a token's text. The text is random, so a slow hash is not needed.
-    pub fn of_text(text: &str) -> Self {
+    pub fn from_text(text: &str) -> Self {
         Self(Sha256::digest(text.as_bytes()).into())
     }
 

@@ -217,7 +217,7 @@ mod tests {
     #[test]
     fn a_due_item_reads_back_and_items_are_in_the_order_of_time() {
         let random = SeededRandom::new(1);
-        let (user, id, hash) = (UserId::generate(&random), TokenId::generate(&random), TokenHash::of_text("token"));
+        let (user, id, hash) = (UserId::generate(&random), TokenId::generate(&random), TokenHash::from_text("token"));
         let item = |millis| EndedToken { at: Timestamp::from_millis(millis), user, id, hash };
         let key = due_item(&item(1_767_225_600_000));
         let read = parse_due_item(&key).expect("it is one");

@@ -107,7 +107,7 @@ impl TokenRepository {
     /// Identifies the caller by `token`, from the cache or by one read.
     pub async fn identify(&self, token: Option<&str>) -> Result<Caller, Unrecognised> {
         let Some(token) = token else { return Ok(Caller::Anonymous) };
-        let hash = TokenHash::of_text(token);
+        let hash = TokenHash::from_text(token);
         if hash.matches(&self.admin) {
             return Ok(Caller::User(Session { user: self.users.admin().await?, token: None, ip: None }));
         }
@@ -129,7 +129,7 @@ impl TokenRepository {
     /// Returns whether the cache has `token`, or the text cannot be a token. Identifying it then costs at most one read
     /// per staleness bound, or none at all.
     pub fn is_cached(&self, token: &str) -> bool {
-        let hash = TokenHash::of_text(token);
+        let hash = TokenHash::from_text(token);
         hash.matches(&self.admin) || !Token::is_well_formed(token) || self.by_hash.contains(&hash.bytes())
     }
 
@@ -309,7 +309,7 @@ impl TokenRepository {
 /// Returns the id of a token that was given from outside. The id is derived from the hash. That distinguishes such
 /// tokens from all others, whatever their names, and gives the same token the same id on every gateway.
 pub(super) fn given_id(hash: &TokenHash) -> Option<TokenId> {
-    let derived = TokenHash::of_text(&format!("{GIVEN_NAME}: {hash}")).to_string();
+    let derived = TokenHash::from_text(&format!("{GIVEN_NAME}: {hash}")).to_string();
     derived.get(..TokenId::LENGTH)?.parse().ok()
 }
 

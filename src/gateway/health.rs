@@ -317,8 +317,12 @@ mod tests {
         clock.advance(RESULT_LIFETIME);
         assert_eq!(ready(&health).await.status(), StatusCode::OK);
         assert!(health.is_ready());
-        assert_eq!(measured.counts().of(Operation::Check).begun, 2);
-        assert_eq!(measured.counts().of(Operation::Get).begun, 1, "one object is read for each check that goes so far");
+        assert_eq!(measured.counts().for_operation(Operation::Check).begun, 2);
+        assert_eq!(
+            measured.counts().for_operation(Operation::Get).begun,
+            1,
+            "one object is read for each check that goes so far"
+        );
         assert_eq!(measured.counts().total(), 3);
     }
 

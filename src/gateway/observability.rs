@@ -23,7 +23,7 @@ use crate::{
     kv::{Catalog, Usage},
     outbound::HttpClient,
     server::{ClientAddr, Server, Tls},
-    telemetry::{AccessLine, AccessLog, MetricKind, Metrics, RequestFacts, Sample, shown_path, trace::Tracer},
+    telemetry::{AccessLog, AccessLogEntry, MetricKind, Metrics, RequestFacts, Sample, redacted_path, trace::Tracer},
 };
 
 use super::{
@@ -200,7 +200,7 @@ impl Accesses {
             facts: Arc::clone(&facts),
             began: self.clock.monotonic(),
             method: request.method().clone(),
-            path: shown_path(request.uri().path(), token),
+            path: redacted_path(request.uri().path(), token),
             address: source.ip,
             request_id: None,
             status: None,
@@ -228,7 +228,7 @@ impl Drop for Access {
         let Accesses { log, clock } = self.accesses.as_ref();
         // A panic is answered with this status, but in another place.
         let status = self.status.or(thread::panicking().then_some(StatusCode::INTERNAL_SERVER_ERROR));
-        log.write(&AccessLine {
+        log.write(&AccessLogEntry {
             timestamp: clock.now(),
             method: method(&self.method),
             path: &self.path,

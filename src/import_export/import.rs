@@ -156,18 +156,18 @@ impl Import<'_> {
     }
 
     fn store(&mut self, store: &SourceStore) -> Result<()> {
-        if self.progress.of_store(&store.id).is_none() {
+        if self.progress.store(&store.id).is_none() {
             let target = self.create_store(store)?;
             self.progress.set(&store.id, StoreProgress { target, ..StoreProgress::default() })?;
         }
-        let begun = self.progress.of_store(&store.id).unwrap_or_default();
+        let begun = self.progress.store(&store.id).unwrap_or_default();
         let done = Size { records: begun.records, bytes: begun.bytes };
         self.imported.size += done;
         self.display.begin(store.manifest.name.as_deref().unwrap_or(&store.id), done);
         if !begun.is_done {
             self.records(store, &begun)?;
         }
-        let begun = self.progress.of_store(&store.id).unwrap_or(begun);
+        let begun = self.progress.store(&store.id).unwrap_or(begun);
         self.progress.set(&store.id, StoreProgress { is_done: true, ..begun })
     }
 
@@ -309,7 +309,7 @@ impl Progress {
     }
 
     /// Returns the progress of a store, if it has begun.
-    pub fn of_store(&self, store: &str) -> Option<StoreProgress> {
+    pub fn store(&self, store: &str) -> Option<StoreProgress> {
         self.state.stores.get(store).cloned()
     }
 
@@ -411,7 +411,7 @@ mod tests {
         progress.save().expect("it is written");
         let resumed = open();
         assert_eq!(resumed.report().left_out.len(), 1);
-        let shop = resumed.of_store("shop").expect("it was begun");
+        let shop = resumed.store("shop").expect("it was begun");
         assert_eq!((shop.after.map(|key| key.to_string()).as_deref(), shop.records), (Some("page"), 0));
         resumed.finish().expect("it is removed");
         assert!(!path.exists());

@@ -137,7 +137,7 @@ pub fn all_of(owner: &UserId) -> String {
 }
 
 /// Returns the prefix of an owner's list entries for one actor or task.
-pub fn of_actor(owner: &UserId, kind: ActorKind, id: &ActorId) -> String {
+pub fn actor_prefix(owner: &UserId, kind: ActorKind, id: &ActorId) -> String {
     format!("larder/runs-by-owner/{owner}/{}-{id}/", kind.as_str())
 }
 
@@ -196,8 +196,8 @@ impl RunIdentity {
         let end = Entry { started_at, id, status, origin }.end();
         let folders = [
             Some(all_of(owner_id)),
-            Some(of_actor(owner_id, ActorKind::Actor, &self.actor)),
-            self.task.map(|task| of_actor(owner_id, ActorKind::Task, &task)),
+            Some(actor_prefix(owner_id, ActorKind::Actor, &self.actor)),
+            self.task.map(|task| actor_prefix(owner_id, ActorKind::Task, &task)),
         ];
         folders.into_iter().flatten().map(move |folder| folder + &end)
     }

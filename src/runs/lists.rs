@@ -140,7 +140,7 @@ impl RunRepository {
         let Some(next) = &first.next else { return Ok(CountedList { counted_at, marks: Vec::new(), total: count }) };
         let _lock = self.counted.lock(&of.owner).lock().await;
         let (folder, key) = (of.folder(), (*of, filter.clone()));
-        let mut marks = vec![Mark { key: next.clone(), count }];
+        let mut marks = vec![ListPosition { key: next.clone(), count }];
         let known =
             self.counted.lists.get(&key).filter(|known| counted_at.saturating_sub(known.counted_at) < COUNT_LIFETIME);
         if let Some(known) = known {
@@ -149,7 +149,7 @@ impl RunRepository {
                 count += self.count_between(&folder, filter, next, &mark.key).await?;
                 let now = |counted: usize| counted - mark.count + count;
                 let later = known.marks[passed..].iter();
-                marks.extend(later.map(|mark| Mark { key: mark.key.clone(), count: now(mark.count) }));
+                marks.extend(later.map(|mark| ListPosition { key: mark.key.clone(), count: now(mark.count) }));
                 return Ok(CountedList { counted_at, marks, total: now(known.total) });
             }
         }
@@ -157,7 +157,7 @@ impl RunRepository {
         while let Some(start_after) = cursor {
             let step = self.step(&folder, filter, Some(start_after), None, MAX_LIST_KEYS).await?;
             count += step.ids.len();
-            marks.extend(step.next.clone().map(|key| Mark { key, count }));
+            marks.extend(step.next.clone().map(|key| ListPosition { key, count }));
             cursor = step.next;
         }
         let counted = CountedList { counted_at, marks: marks.clone(), total: count };
@@ -260,14 +260,14 @@ pub struct CountedList {
     /// Time of the count, by the monotonic clock.
     pub counted_at: Duration,
     /// Marks in the order of their keys, at most a thousand entries apart.
-    pub marks: Vec<Mark>,
+    pub marks: Vec<ListPosition>,
     /// Number of runs that match.
     pub total: usize,
 }
 
 /// A position in a list.
 #[derive(Debug, Clone)]
-pub struct Mark {
+pub struct ListPosition {
     /// Key of the last entry before it.
     pub key: String,
     /// Number of matching runs before it.
@@ -303,7 +303,7 @@ impl RunScope {
     pub fn folder(&self) -> String {
         match &self.actor {
             None => layout::all_of(&self.owner),
-            Some((kind, id)) => layout::of_actor(&self.owner, *kind, id),
+            Some((kind, id)) => layout::actor_prefix(&self.owner, *kind, id),
         }
     }
 }

@@ -176,7 +176,7 @@ impl Server {
             };
             let Some((stream, peer)) = accepted_stream(accepted, self.clock.as_ref()).await else { continue };
             let has_room = open.len() < max_connections;
-            let share = if trusted.load().contain(peer) {
+            let share = if trusted.load().contains(peer) {
                 Ok(None)
             } else {
                 shares.try_acquire(peer, client_share).map(Some).ok_or(())

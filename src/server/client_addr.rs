@@ -45,7 +45,7 @@ impl ClientAddr {
     ) -> Self {
         let peer = peer.map(|peer| peer.to_canonical());
         match peer {
-            Some(proxy) if trusted.contain(proxy) => {
+            Some(proxy) if trusted.contains(proxy) => {
                 Self { ip: Some(client(proxy, headers, trusted)), origin: origin(headers, scheme).map(Arc::from) }
             }
             Some(_) | None => Self { ip: peer, origin: None },
@@ -62,7 +62,7 @@ fn client(proxy: IpAddr, headers: &HeaderMap, trusted: &TrustedProxies) -> IpAdd
     for hop in hops.take(MAX_HOPS) {
         let Some(ip) = std::str::from_utf8(hop).ok().and_then(|hop| address(hop.trim())) else { break };
         known = ip;
-        if !trusted.contain(ip) {
+        if !trusted.contains(ip) {
             break;
         }
     }
@@ -150,7 +150,7 @@ impl TrustedProxies {
     }
 
     /// Returns whether an address is in one of the networks.
-    pub fn contain(&self, address: IpAddr) -> bool {
+    pub fn contains(&self, address: IpAddr) -> bool {
         let address = address.to_canonical();
         self.0.iter().any(|network| network.contains(address))
     }
@@ -246,8 +246,8 @@ mod tests {
             assert!(bad.parse::<TrustedProxies>().is_err(), "{bad}");
         }
         let all: TrustedProxies = "0.0.0.0/0".parse().expect("a network");
-        assert!(all.contain("203.0.113.9".parse().expect("an address")));
-        assert!(!all.contain("2001:db8::1".parse().expect("an address")));
+        assert!(all.contains("203.0.113.9".parse().expect("an address")));
+        assert!(!all.contains("2001:db8::1".parse().expect("an address")));
     }
 
     #[test]
@@ -302,7 +302,7 @@ mod tests {
         #[test]
         fn headers_of_untrusted_peers_are_ignored(value in "[ -~]{0,60}", peer in any::<u32>()) {
             let peer = IpAddr::from(peer.to_be_bytes());
-            prop_assume!(!networks().contain(peer));
+            prop_assume!(!networks().contains(peer));
             let mut headers = HeaderMap::new();
             for name in [FORWARDED_FOR, FORWARDED_PROTO, FORWARDED_HOST] {
                 headers.append(name, HeaderValue::from_str(&value).expect("a value"));
@@ -314,7 +314,7 @@ mod tests {
         #[test]
         fn a_client_cannot_hide_behind_what_it_writes_itself(written in "[ -~]{0,60}", client in any::<u32>(), hops in 0_usize..5) {
             let client = IpAddr::from(client.to_be_bytes());
-            prop_assume!(!networks().contain(client));
+            prop_assume!(!networks().contains(client));
             let mut line = format!("{written}, {client}");
             let proxies: Vec<_> = (0..hops).map(|hop| format!(", 10.0.0.{hop}")).collect();
             line.push_str(&proxies.concat());
@@ -341,7 +341,7 @@ mod tests {
             let address = if is_long { IpAddr::from(Ipv6Addr::from_bits(address)) } else { IpAddr::from([1, 2, 3, address.to_be_bytes()[0]]) };
             let networks: TrustedProxies = format!("{address}/{bits}").parse().expect("a network");
             prop_assert_eq!(networks.to_string().parse::<TrustedProxies>().expect("networks"), networks.clone());
-            prop_assert!(networks.contain(address));
+            prop_assert!(networks.contains(address));
         }
     }
 }

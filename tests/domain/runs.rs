@@ -64,8 +64,12 @@ async fn a_page_anywhere_in_a_long_list_costs_few_lists_and_a_read_for_each_run_
                 let wanted: Vec<_> = ordered.into_iter().skip(offset).take(20).collect();
                 assert_eq!((ids, page.total), (wanted, expected.len()), "{is_descending} {offset}");
                 let cost = measured.counts().since(&before);
-                assert!(cost.of(Operation::List).begun <= 5, "{} lists", cost.of(Operation::List).begun);
-                assert_eq!(cost.of(Operation::Get).begun, page.runs.len() as u64);
+                assert!(
+                    cost.for_operation(Operation::List).begun <= 5,
+                    "{} lists",
+                    cost.for_operation(Operation::List).begun
+                );
+                assert_eq!(cost.for_operation(Operation::Get).begun, page.runs.len() as u64);
             }
         }
     }

@@ -30,7 +30,7 @@ mod store;
 
 pub use body::{BodyError, ByteStream, ContentHasher};
 pub use lifecycle::{
-    Lifecycle, LifecycleError, Reconciled, UnfinishedUpload, UnfitRules, UploadMark, UploadPage, WantedRule,
+    Lifecycle, LifecycleError, Reconciled, UnfinishedUpload, UnfitRules, UploadPage, UploadPosition, WantedRule,
     WantedRules,
 };
 pub use memory_budget::{DEFAULT_LIMIT as DEFAULT_MEMORY_LIMIT, Lease, MemoryBudget};

@@ -121,12 +121,12 @@ pub struct UploadPage {
     /// The uploads.
     pub uploads: Vec<UnfinishedUpload>,
     /// Marker of the next page, from the object store; `None` after the last.
-    pub next: Option<UploadMark>,
+    pub next: Option<UploadPosition>,
 }
 
 /// A position in the list of unfinished uploads, in the object store's terms.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct UploadMark {
+pub struct UploadPosition {
     /// A key, with the prefix of the installation.
     pub key: String,
     /// The id of an upload of that key.
@@ -143,7 +143,7 @@ pub trait Lifecycle: Debug + Send + Sync {
 
     /// Lists a page of the unfinished uploads whose keys begin with `root`, from a marker on. Fails with
     /// [`Error::Unsupported`] if the object store has no such list, or these keys may not read it.
-    async fn unfinished_uploads(&self, root: &str, from: Option<&UploadMark>) -> StorageResult<UploadPage>;
+    async fn unfinished_uploads(&self, root: &str, from: Option<&UploadPosition>) -> StorageResult<UploadPage>;
 
     /// Returns when the last part of an upload was stored, by the object store's clock; `None` if it has no part, or
     /// has ended.

@@ -62,7 +62,7 @@ pub struct Calls {
 
 impl Counts {
     /// Returns the calls of `operation`.
-    pub fn of(&self, operation: Operation) -> Calls {
+    pub fn for_operation(&self, operation: Operation) -> Calls {
         self.calls[operation as usize]
     }
 
@@ -125,7 +125,7 @@ impl ObjectStoreMetrics {
     fn call_samples(&self) -> Vec<Sample> {
         let counts = self.counts();
         let of_operation = |operation: Operation| {
-            let Calls { begun: _, succeeded, negative, failed } = counts.of(operation);
+            let Calls { begun: _, succeeded, negative, failed } = counts.for_operation(operation);
             [("succeeded", succeeded), ("negative", negative), ("failed", failed)].map(|(outcome, count)| {
                 Sample::with_labels([("operation", operation.name()), ("outcome", outcome)], count)
             })

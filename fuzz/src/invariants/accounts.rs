@@ -42,8 +42,8 @@ pub fn token(bytes: &[u8]) {
     }
     let token = Token::new(text);
     assert!(
-        TokenHash::of_text(text).matches(&token.hash())
-            && !TokenHash::of_text(&format!("{text}.")).matches(&token.hash())
+        TokenHash::from_text(text).matches(&token.hash())
+            && !TokenHash::from_text(&format!("{text}.")).matches(&token.hash())
     );
     if Token::is_well_formed(text) {
         // It is sent in a header, and in the address of a page.

@@ -79,7 +79,7 @@ fn framed(mut framing: Framing, bytes: &[u8], piece: usize) -> Option<(Vec<u8>, 
     let (mut body, mut input) = (Vec::new(), BytesMut::new());
     for part in bytes.chunks(piece) {
         input.extend_from_slice(part);
-        let _ = framing.wanted();
+        let _ = framing.read_hint();
         while let Some(taken) = framing.take(&mut input).ok()? {
             assert!(!taken.is_empty(), "no progress");
             body.extend_from_slice(&taken);

@@ -44,7 +44,7 @@ where
     match body.size_hint().exact() {
         Some(0) => ByteStream::empty(),
         length => {
-            let guard = in_flight.up();
+            let guard = in_flight.count_incoming();
             let chunks = body.into_data_stream().map(move |chunk| {
                 let _ = &guard;
                 chunk.map_err(|_| BodyError::Aborted)

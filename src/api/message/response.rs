@@ -78,7 +78,7 @@ impl ResponseBody {
         match &mut self.0 {
             Content::Whole(_) => {}
             Content::Stream { sent, .. } => {
-                *sent = Some(Tracked { request_id: id.clone(), _guard: in_flight.down() });
+                *sent = Some(Tracked { request_id: id.clone(), _guard: in_flight.count_outgoing() });
             }
         }
     }
@@ -188,12 +188,12 @@ impl InFlightBodies {
     }
 
     /// Counts an incoming body.
-    pub fn up(&self) -> InFlightGuard {
+    pub fn count_incoming(&self) -> InFlightGuard {
         InFlightGuard::new(&self.up)
     }
 
     /// Counts an outgoing body.
-    pub fn down(&self) -> InFlightGuard {
+    pub fn count_outgoing(&self) -> InFlightGuard {
         InFlightGuard::new(&self.down)
     }
 }

@@ -350,7 +350,7 @@ mod tests {
     use crate::{
         clock::ManualClock,
         storage::{
-            LifecycleError, Reconciled, Result as StorageResult, UploadMark, UploadPage, WantedRules,
+            LifecycleError, Reconciled, Result as StorageResult, UploadPage, UploadPosition, WantedRules,
             in_memory::InMemoryStore,
         },
     };
@@ -374,12 +374,12 @@ mod tests {
             Ok(Reconciled::Unsupported)
         }
 
-        async fn unfinished_uploads(&self, _: &str, from: Option<&UploadMark>) -> StorageResult<UploadPage> {
+        async fn unfinished_uploads(&self, _: &str, from: Option<&UploadPosition>) -> StorageResult<UploadPage> {
             let all = self.0.lock().expect("no panic");
             let mut behind = all.iter().filter(|(key, _)| from.is_none_or(|from| **key > from.key));
             let Some((key, (began, _))) = behind.next() else { return Ok(UploadPage::default()) };
             let upload = UnfinishedUpload { key: key.clone(), id: "1".to_owned(), began_at: self.ago(*began) };
-            let next = behind.next().map(|_| UploadMark { key: key.clone(), id: "1".to_owned() });
+            let next = behind.next().map(|_| UploadPosition { key: key.clone(), id: "1".to_owned() });
             Ok(UploadPage { uploads: vec![upload], next })
         }
 

@@ -164,7 +164,7 @@ mod tests {
             }
         }
         let after = world.objects.counts();
-        let begun = |operation| after.of(operation).begun - before.of(operation).begun;
+        let begun = |operation| after.for_operation(operation).begun - before.for_operation(operation).begun;
         assert_eq!((begun(Operation::Put), begun(Operation::Get)), (10, 30));
     }
 
@@ -221,7 +221,7 @@ mod tests {
         let reader = world.start_over(world.objects.clone(), false).await;
         world.clock.advance(Duration::from_mins(1));
         assert!(!reader.sync().await.expect("it answers"));
-        assert_eq!(world.objects.counts().of(Operation::Put).begun, 0);
+        assert_eq!(world.objects.counts().for_operation(Operation::Put).begun, 0);
         let writer = world.start().await;
         writer.guard().suspend("a test");
         writer.sync().await.expect("it answers");

@@ -26,7 +26,7 @@ impl Calls {
 
 impl From<Counts> for Calls {
     fn from(counts: Counts) -> Self {
-        let begun = |operation| usize::try_from(counts.of(operation).begun).expect("a test makes few calls");
+        let begun = |operation| usize::try_from(counts.for_operation(operation).begun).expect("a test makes few calls");
         Self {
             put: begun(Operation::Put),
             get: begun(Operation::Get),

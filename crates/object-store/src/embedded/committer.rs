@@ -165,7 +165,7 @@ impl CommitThread {
                     let mut batch = collect_batch(first, &mut self.requests);
                     let (alone, now) = (batch.len(), self.batcher.clock.monotonic());
                     self.throttle.note_write(now);
-                    if self.throttle.rest(now).is_zero() {
+                    if self.throttle.remaining_delay(now).is_zero() {
                         self.add_background(&mut batch);
                     }
                     let has_background = batch.len() > alone;
@@ -198,7 +198,7 @@ impl CommitThread {
         if self.has_request.swap(false, Ordering::Relaxed) {
             self.throttle.note_request(now);
         }
-        let rest = self.throttle.rest(now);
+        let rest = self.throttle.remaining_delay(now);
         let Self { requests, background, .. } = self;
         let may_idle = has_spare_pages && !requests.is_closed();
         self.timer.block_on(async {
@@ -412,7 +412,7 @@ impl BackgroundThrottle {
     }
 
     /// Returns the time that background changes still have to wait.
-    pub fn rest(&self, now: Duration) -> Duration {
+    pub fn remaining_delay(&self, now: Duration) -> Duration {
         if now < self.requests_until { self.rested_at.saturating_sub(now) } else { Duration::ZERO }
     }
 }
@@ -428,19 +428,19 @@ mod tests {
         let mut throttle = BackgroundThrottle::default();
         throttle.note_request(WORK);
         throttle.note_work(WORK / 2, WORK);
-        assert_eq!(throttle.rest(WORK), WORK / 2 * REST_FACTOR);
-        assert_eq!(throttle.rest(WORK + WORK / 2 * REST_FACTOR), Duration::ZERO);
+        assert_eq!(throttle.remaining_delay(WORK), WORK / 2 * REST_FACTOR);
+        assert_eq!(throttle.remaining_delay(WORK + WORK / 2 * REST_FACTOR), Duration::ZERO);
     }
 
     #[test]
     fn no_rest_is_taken_where_no_request_is_served() {
         let mut throttle = BackgroundThrottle::default();
         throttle.note_work(Duration::ZERO, WORK);
-        assert_eq!(throttle.rest(WORK), Duration::ZERO);
+        assert_eq!(throttle.remaining_delay(WORK), Duration::ZERO);
         throttle.note_request(WORK);
         let long_after = WORK + REQUEST_WINDOW;
         throttle.note_work(long_after, long_after + WORK);
-        assert_eq!(throttle.rest(long_after + WORK), Duration::ZERO);
+        assert_eq!(throttle.remaining_delay(long_after + WORK), Duration::ZERO);
     }
 
     #[test]
@@ -461,9 +461,9 @@ mod tests {
         let ended = Duration::from_secs(10);
         throttle.note_request(ended);
         throttle.note_work(Duration::ZERO, ended);
-        assert_eq!(throttle.rest(ended), MAX_REST);
+        assert_eq!(throttle.remaining_delay(ended), MAX_REST);
         throttle.note_write(ended);
         throttle.note_work(Duration::ZERO, ended);
-        assert_eq!(throttle.rest(ended), MAX_REST_BESIDE_WRITES);
+        assert_eq!(throttle.remaining_delay(ended), MAX_REST_BESIDE_WRITES);
     }
 }

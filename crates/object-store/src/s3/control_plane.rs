@@ -36,7 +36,7 @@ use super::{
     object_headers::STORED_ENCODING_METADATA,
     response_documents::{ErrorContext, ErrorResponse},
 };
-use crate::{BoxError, Error, Result, UnfinishedUpload, UploadMark, UploadPage};
+use crate::{BoxError, Error, Result, UnfinishedUpload, UploadPage, UploadPosition};
 
 /// The control plane of the bucket.
 #[derive(Debug)]
@@ -235,7 +235,12 @@ impl ControlPlane {
     }
 
     /// Lists a page of unfinished uploads whose full keys begin with `root`; removes `prefix` from the keys.
-    pub async fn unfinished_uploads(&self, root: &str, prefix: &str, from: Option<&UploadMark>) -> Result<UploadPage> {
+    pub async fn unfinished_uploads(
+        &self,
+        root: &str,
+        prefix: &str,
+        from: Option<&UploadPosition>,
+    ) -> Result<UploadPage> {
         let listed = self.call(|location| {
             let request = location.client.list_multipart_uploads().bucket(self.bucket()).prefix(root);
             let request = request.set_key_marker(from.map(|mark| mark.key.clone()));
@@ -253,7 +258,7 @@ impl ControlPlane {
             let began_at = Timestamp::from_millis(upload.initiated()?.to_millis().ok()?);
             Some(UnfinishedUpload { key, id: upload.upload_id()?.to_owned(), began_at })
         };
-        let next = listed.is_truncated().unwrap_or_default().then(|| UploadMark {
+        let next = listed.is_truncated().unwrap_or_default().then(|| UploadPosition {
             key: listed.next_key_marker().unwrap_or_default().to_owned(),
             id: listed.next_upload_id_marker().unwrap_or_default().to_owned(),
         });

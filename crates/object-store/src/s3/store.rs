@@ -23,7 +23,7 @@ use super::{
 use crate::{
     Attributes, ByteRange, ByteStream, ETag, Error, GetOptions, Lifecycle, LifecycleError, ListOptions, ListPage,
     MAX_DELETE_KEYS, MAX_LIST_KEYS, Object, ObjectMeta, ObjectStore, Precondition, PutOptions, PutOutcome, Reconciled,
-    Result, UnfinishedUpload, UploadMark, UploadPage, WantedRules,
+    Result, UnfinishedUpload, UploadPage, UploadPosition, WantedRules,
 };
 
 /// Maximum bytes of the response to a copy.
@@ -282,7 +282,7 @@ impl Lifecycle for S3Store {
         task.await.unwrap_or_else(|error| Err(Error::Unavailable(error.into()).into()))
     }
 
-    async fn unfinished_uploads(&self, root: &str, from: Option<&UploadMark>) -> Result<UploadPage> {
+    async fn unfinished_uploads(&self, root: &str, from: Option<&UploadPosition>) -> Result<UploadPage> {
         let bucket = &self.bucket;
         let root = bucket.full_key(root);
         bucket

@@ -211,7 +211,7 @@ const MAX_KEYS: usize = 100_000;
 
 /// The writes that must wait while a key is in doubt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Block {
+pub enum BlockedWrites {
     /// Conditional writes: unconditional ones risk late arrivals on every store.
     Conditional,
     /// All writes.
@@ -226,9 +226,9 @@ struct Deadlines {
 }
 
 impl Deadlines {
-    fn mark(&mut self, block: Block, until: Duration) {
+    fn mark(&mut self, block: BlockedWrites, until: Duration) {
         self.conditional = self.conditional.max(until);
-        if block == Block::All {
+        if block == BlockedWrites::All {
             self.all = self.all.max(until);
         }
     }
@@ -258,7 +258,7 @@ impl InDoubtKeys {
     }
 
     /// Marks `key` as in doubt from now on for a while.
-    pub fn mark(&self, key: &str, block: Block) {
+    pub fn mark(&self, key: &str, block: BlockedWrites) {
         let now = self.clock.monotonic();
         let until = now + IN_DOUBT_WINDOW;
         let mut marks = self.marks.lock();
@@ -300,10 +300,10 @@ mod tests {
     fn a_doubt_bars_its_key_until_it_is_over() {
         let clock = Arc::new(ManualClock::new(Timestamp::from_millis(0)));
         let in_doubt = InDoubtKeys::new(clock.clone());
-        in_doubt.mark("k", Block::Conditional);
+        in_doubt.mark("k", BlockedWrites::Conditional);
         assert!(in_doubt.check("k", true).is_err());
         assert!(in_doubt.check("k", false).is_ok());
-        in_doubt.mark("k", Block::All);
+        in_doubt.mark("k", BlockedWrites::All);
         assert!(in_doubt.check("k", false).is_err());
         assert!(in_doubt.check("other", true).is_ok());
         clock.advance(IN_DOUBT_WINDOW / 2);
@@ -312,7 +312,7 @@ mod tests {
             matches!(error, Error::Throttled { retry_after: Some(wait) } if wait == IN_DOUBT_WINDOW / 2),
             "{error:?}"
         );
-        in_doubt.mark("k", Block::Conditional);
+        in_doubt.mark("k", BlockedWrites::Conditional);
         clock.advance(IN_DOUBT_WINDOW / 2);
         assert!(in_doubt.check("k", false).is_ok(), "only the last doubt is left");
         assert!(in_doubt.check("k", true).is_err());
@@ -325,15 +325,15 @@ mod tests {
         let clock = Arc::new(ManualClock::new(Timestamp::from_millis(0)));
         let in_doubt = InDoubtKeys::new(clock.clone());
         for key in 0..MAX_KEYS {
-            in_doubt.mark(&key.to_string(), Block::Conditional);
+            in_doubt.mark(&key.to_string(), BlockedWrites::Conditional);
         }
         assert!(in_doubt.check("never written", true).is_ok());
-        in_doubt.mark("one more", Block::Conditional);
+        in_doubt.mark("one more", BlockedWrites::Conditional);
         assert!(in_doubt.check("never written", true).is_err());
         assert!(in_doubt.check("never written", false).is_ok());
         clock.advance(IN_DOUBT_WINDOW);
         assert!(in_doubt.check("never written", true).is_ok());
-        in_doubt.mark("another", Block::All);
+        in_doubt.mark("another", BlockedWrites::All);
         assert_eq!(in_doubt.marks.lock().keys.len(), 1, "what is over is forgotten when there is no room");
     }
 }

@@ -12,7 +12,7 @@ use larder_runtime::clock::Clock;
 
 use super::{
     ambiguous_write::{
-        Block, IdempotentCopy, IdempotentDelete, IdempotentPut, IdempotentWrite, InDoubtKeys, MAX_RETRY_BYTES,
+        BlockedWrites, IdempotentCopy, IdempotentDelete, IdempotentPut, IdempotentWrite, InDoubtKeys, MAX_RETRY_BYTES,
         Resolution, resolve,
     },
     key_locks::{KeyGuard, KeyLocks},
@@ -70,7 +70,7 @@ impl<S: ObjectStore + ?Sized> ObjectStore for SingleWriterStore<S> {
         let writes = &self.writes;
         let locked = writes.begin(key, &precondition).await?;
         let delete = IdempotentDelete { inner: writes.inner.as_ref(), key };
-        writes.make(locked, &delete, precondition != Precondition::None).await
+        writes.execute(locked, &delete, precondition != Precondition::None).await
     }
 
     async fn delete_many(&self, keys: Vec<String>) -> Result<()> {
@@ -88,7 +88,7 @@ impl<S: ObjectStore + ?Sized> ObjectStore for SingleWriterStore<S> {
         let writes = &self.writes;
         let locked = writes.begin(to, &precondition).await?;
         let copy = IdempotentCopy { inner: writes.inner.as_ref(), from, to };
-        writes.make(locked, &copy, precondition != Precondition::None).await
+        writes.execute(locked, &copy, precondition != Precondition::None).await
     }
 
     async fn check(&self) -> Result<()> {
@@ -152,7 +152,7 @@ impl LockedWrite {
 #[derive(Debug)]
 struct InFlightWrite {
     in_doubt: Arc<InDoubtKeys>,
-    block: Option<Block>,
+    block: Option<BlockedWrites>,
     locks: Vec<KeyGuard>,
 }
 
@@ -191,7 +191,7 @@ impl<S: ObjectStore + ?Sized> WriteCoordinator<S> {
         let guard = self.locks.lock(key).await;
         self.in_doubt.check(key, is_conditional)?;
         let old_etag = self.check(key, precondition).await?;
-        let block = if is_conditional { Block::All } else { Block::Conditional };
+        let block = if is_conditional { BlockedWrites::All } else { BlockedWrites::Conditional };
         let in_flight = InFlightWrite { in_doubt: Arc::clone(&self.in_doubt), block: Some(block), locks: vec![guard] };
         Ok(LockedWrite { old_etag, in_flight })
     }
@@ -202,7 +202,8 @@ impl<S: ObjectStore + ?Sized> WriteCoordinator<S> {
         for guard in &locks {
             self.in_doubt.check(guard.key(), false)?;
         }
-        let in_flight = InFlightWrite { in_doubt: Arc::clone(&self.in_doubt), block: Some(Block::Conditional), locks };
+        let in_flight =
+            InFlightWrite { in_doubt: Arc::clone(&self.in_doubt), block: Some(BlockedWrites::Conditional), locks };
         LockedWrite { old_etag: None, in_flight }.end(self.inner.delete_many(keys).await)
     }
 
@@ -265,11 +266,11 @@ impl<S: ObjectStore + ?Sized> WriteCoordinator<S> {
         let is_retried = *precondition != Precondition::None && bytes.len() as u64 <= MAX_RETRY_BYTES;
         let put =
             IdempotentPut { inner: self.inner.as_ref(), key, bytes, attributes, old_etag: locked.old_etag.clone() };
-        self.make(locked, &put, is_retried).await
+        self.execute(locked, &put, is_retried).await
     }
 
     /// Performs a write that holds its lock: once, or until it is resolved.
-    pub async fn make<A: IdempotentWrite>(
+    pub async fn execute<A: IdempotentWrite>(
         &self,
         locked: LockedWrite,
         write: &A,

@@ -47,12 +47,12 @@ async fn every_call_is_counted_once_with_its_outcome() {
     store.delete_many(vec!["l".to_owned()]).await.unwrap();
     store.check().await.unwrap();
     let counts = store.counts();
-    assert_eq!(counts.of(Operation::Put), Calls { begun: 3, succeeded: 1, negative: 1, failed: 1 });
-    assert_eq!(counts.of(Operation::Get), Calls { begun: 2, succeeded: 1, negative: 1, failed: 0 });
-    assert_eq!(counts.of(Operation::Head), Calls { begun: 1, succeeded: 1, negative: 0, failed: 0 });
+    assert_eq!(counts.for_operation(Operation::Put), Calls { begun: 3, succeeded: 1, negative: 1, failed: 1 });
+    assert_eq!(counts.for_operation(Operation::Get), Calls { begun: 2, succeeded: 1, negative: 1, failed: 0 });
+    assert_eq!(counts.for_operation(Operation::Head), Calls { begun: 1, succeeded: 1, negative: 0, failed: 0 });
     assert_eq!((before.total(), counts.total(), counts.since(&before).total()), (6, 11, 5));
     for operation in [Operation::Copy, Operation::List, Operation::Delete, Operation::DeleteMany, Operation::Check] {
-        assert_eq!(counts.since(&before).of(operation).succeeded, 1, "{}", operation.name());
+        assert_eq!(counts.since(&before).for_operation(operation).succeeded, 1, "{}", operation.name());
     }
 }
 

@@ -96,7 +96,7 @@ fn world() -> World {
 
 impl World {
     fn gets(&self) -> u64 {
-        self.measured.counts().of(Operation::Get).begun
+        self.measured.counts().for_operation(Operation::Get).begun
     }
 
     /// Holds back the responses to gets from now on.
@@ -144,7 +144,7 @@ async fn what_was_read_once_is_read_from_memory_in_whole_and_in_parts() {
     assert!(matches!(behind, Err(Error::RangeNotSatisfiable { size: 1000 })));
     assert_eq!(world.store.head("a").await.unwrap().size, 1000);
     let counts = world.measured.counts();
-    assert_eq!((counts.of(Operation::Get).begun, counts.of(Operation::Head).begun), (1, 0));
+    assert_eq!((counts.for_operation(Operation::Get).begun, counts.for_operation(Operation::Head).begun), (1, 0));
     assert_eq!((world.store.stats().hits(), world.store.stats().misses()), (4, 1));
 }
 

@@ -74,7 +74,7 @@ impl World {
     }
 
     fn puts(&self) -> u64 {
-        self.measured.counts().of(Operation::Put).begun
+        self.measured.counts().for_operation(Operation::Put).begun
     }
 }
 
@@ -91,7 +91,7 @@ async fn a_lost_answer_is_found_out_by_looking_and_leaves_no_doubt() {
     let etag = world.replace("k", etag, 2).await.unwrap().etag;
     world.inject(Operation::Delete, 1, &Fault::LoseResponse);
     world.with_time(world.store.delete("k", IfMatch(etag))).await.unwrap();
-    assert_eq!(world.measured.counts().of(Operation::Delete).begun, 1);
+    assert_eq!(world.measured.counts().for_operation(Operation::Delete).begun, 1);
     world.create("k", 3, 10).await.unwrap();
 }
 
@@ -155,7 +155,7 @@ async fn a_copy_whose_answer_is_lost_is_made_again_and_bars_its_key() {
     put(&*world.store, "from", &value(1, 10)).await;
     world.inject(Operation::Copy, 1, &Fault::LoseResponse);
     let copied = world.with_time(world.store.copy("from", "k", IfAbsent)).await.unwrap();
-    assert_eq!(world.measured.counts().of(Operation::Copy).begun, 2);
+    assert_eq!(world.measured.counts().for_operation(Operation::Copy).begun, 2);
     assert!(is_barred(&world.replace("k", copied.etag, 2).await));
     let other = world.with_time(world.store.copy("from", "from", IfMatch(ETag::new("another")))).await;
     assert!(matches!(other, Err(Error::Precondition)));

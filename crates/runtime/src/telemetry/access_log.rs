@@ -35,7 +35,7 @@ const KEPT_CAPACITY: usize = 64 * 1024;
 
 /// A line of the access log.
 #[derive(Debug, Serialize)]
-pub struct AccessLine<'a, T> {
+pub struct AccessLogEntry<'a, T> {
     /// Time at which the response ended.
     pub timestamp: T,
     /// Method of the request.
@@ -76,11 +76,11 @@ struct JsonLine<'a, T> {
     level: &'static str,
     message: &'static str,
     #[serde(flatten)]
-    line: &'a AccessLine<'a, T>,
+    line: &'a AccessLogEntry<'a, T>,
     target: &'static str,
 }
 
-impl<T: Display + Serialize> AccessLine<'_, T> {
+impl<T: Display + Serialize> AccessLogEntry<'_, T> {
     /// Returns the line in a format, with a trailing line break.
     fn formatted(&self, form: LogFormat) -> String {
         let mut text = String::with_capacity(256);
@@ -160,7 +160,7 @@ impl AccessLog {
     }
 
     /// Queues a line.
-    pub fn write(&self, line: &AccessLine<'_, impl Display + Serialize>) {
+    pub fn write(&self, line: &AccessLogEntry<'_, impl Display + Serialize>) {
         let line = line.formatted(self.form);
         let mut waiting = self.shared.waiting.lock();
         if waiting.bytes.len() + line.len() > MAX_WAITING_BYTES {
@@ -242,7 +242,7 @@ const TOKEN_ID_LENGTH: usize = 17;
 
 /// Returns a path without secrets. It redacts tokens, `secret` (the token of the request itself), anything like an
 /// encoded URL or query, and a segment in place of a token id that is none.
-pub fn shown_path(path: &str, secret: Option<&str>) -> String {
+pub fn redacted_path(path: &str, secret: Option<&str>) -> String {
     let mut shown = String::with_capacity(path.len().min(MAX_LENGTH));
     let mut is_token_id = false;
     for (number, segment) in path.split('/').enumerate() {
@@ -315,8 +315,8 @@ mod tests {
         }
     }
 
-    fn line(path: &str) -> AccessLine<'_, &'static str> {
-        AccessLine {
+    fn line(path: &str) -> AccessLogEntry<'_, &'static str> {
+        AccessLogEntry {
             timestamp: "2026-11-30T06:00:00.000Z",
             method: "GET",
             path,
@@ -337,7 +337,7 @@ mod tests {
         let expected = "2026-11-30T06:00:00.000Z  INFO larder::access: request method=GET path=\"/v2/a\\\"b\" status=200 bytes=5 \
                         time_ms=1.234 caller=\"baker\" address=192.0.2.7 request=\"a-1\" object_calls=2 cut_off=false\n";
         assert_eq!(text, expected);
-        let gone = AccessLine { status: None, caller: None, request: None, cut_off: true, ..line("/") };
+        let gone = AccessLogEntry { status: None, caller: None, request: None, cut_off: true, ..line("/") };
         let json: serde_json::Value = serde_json::from_str(&gone.formatted(LogFormat::Json)).expect("JSON");
         assert_eq!((&json["status"], &json["caller"]), (&serde_json::Value::Null, &serde_json::Value::Null));
         assert_eq!((&json["time_ms"], &json["cut_off"]), (&1.234.into(), &true.into()));
@@ -385,15 +385,15 @@ mod tests {
             ("/v2/users/me&signature=salt", "/v2/users/[redacted]"),
             ("/a\u{9b}b", "/[redacted]"),
         ] {
-            assert_eq!(shown_path(path, Some("my-own-token")), expected, "{path}");
+            assert_eq!(redacted_path(path, Some("my-own-token")), expected, "{path}");
         }
         for given in [token, &token[..30], "apify_api_0123456789abcdefghijklmnopqrstuvwxyz"] {
             for path in [format!("/v2/users/{given}"), format!("/a/x{given}y/b"), given.replace('_', "%5F")] {
-                let shown = shown_path(&path, None);
+                let shown = redacted_path(&path, None);
                 assert!(shown.contains(REDACTED) && !shown.contains("0123456789"), "{path}: {shown}");
             }
         }
-        let long = shown_path(&format!("/a/{}", "b".repeat(2000)), None);
+        let long = redacted_path(&format!("/a/{}", "b".repeat(2000)), None);
         assert_eq!(long, "/a/…");
     }
 }

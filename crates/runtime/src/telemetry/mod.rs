@@ -26,7 +26,7 @@ mod metrics;
 pub mod request_context;
 pub mod trace;
 
-pub use access_log::{AccessLine, AccessLog, shown_path};
+pub use access_log::{AccessLog, AccessLogEntry, redacted_path};
 pub use costs::{
     Attribution, CallClass, CallCost, CostLedger, CostOwner, Costs, InvalidPrices, OwnerCost, OwnerCosts, Prices,
     Totals, charge,

@@ -16,7 +16,7 @@ use tokio_util::task::TaskTracker;
 use larder_runtime::{
     clock::Clock,
     network::{Proxies, Proxy, connect},
-    telemetry::{CallClass, CallCost, CostLedger, shown_path},
+    telemetry::{CallClass, CallCost, CostLedger, redacted_path},
 };
 
 use super::{
@@ -154,7 +154,7 @@ fn log_call(request: &Http1Request, outcome: &Result<Response, Http1Error>, time
     let line = request.head.split(|byte| *byte == b'\r').next().unwrap_or_default();
     let mut words = line.split(|byte| matches!(byte, b' ' | b'?')).map(String::from_utf8_lossy);
     let (method, path) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
-    let (method, path, attempt) = (method.as_ref(), shown_path(&path, None), request.attempt);
+    let (method, path, attempt) = (method.as_ref(), redacted_path(&path, None), request.attempt);
     let time_ms = u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
     match outcome {
         Ok(response) => {

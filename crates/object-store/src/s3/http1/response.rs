@@ -136,7 +136,7 @@ impl ResponseBody {
             }
             self.end_if_over();
             let Some(connection) = &mut self.connection else { return Poll::Ready(None) };
-            match connection.poll_read(context, self.framing.wanted()) {
+            match connection.poll_read(context, self.framing.read_hint()) {
                 Poll::Ready(Ok(0)) if self.framing.may_close() => {
                     self.connection = None;
                     return Poll::Ready(None);
@@ -354,7 +354,7 @@ impl Framing {
     }
 
     /// Returns how many bytes are worth reading at once.
-    pub fn wanted(&self) -> u64 {
+    pub fn read_hint(&self) -> u64 {
         match self.0 {
             Remaining::Bytes(length) | Remaining::Chunks(Chunk::Data(length)) => length,
             Remaining::Chunks(_) => 0,
