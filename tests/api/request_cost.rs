@@ -136,7 +136,7 @@ contract_test!(looking_a_store_up_afresh_is_one_read_by_id_and_two_by_name, asyn
 
 contract_test!(making_a_store_is_cheap, async |larder: Larder| {
     let unnamed = larder.calls(async || larder.post(STORES).await.answers(201)).await;
-    // Its entry in the index, its appointment with the sweep, its document.
+    // Its entry in the index, its due item, its document.
     assert!(unnamed.total() <= 3, "POST without a name took {unnamed:?}");
     let target = format!("{STORES}?name=shop");
     let named = larder.calls(async || larder.post(&target).await.answers(201)).await;

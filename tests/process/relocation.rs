@@ -35,7 +35,7 @@ const WRITERS: u64 = 2;
 /// Maximum wait of a write: twenty seconds while records arrive, and the object store itself.
 const LONGEST_WRITE: Duration = Duration::from_secs(30);
 
-/// Maximum duration of a move that its mover abandoned: a minute until it counts as abandoned, and its own time.
+/// Maximum duration of a relocation whose gateway was killed: a minute until another takes it over, and its own time.
 const LONGEST_MOVE: Duration = Duration::from_mins(4);
 
 /// Duration of a gateway's pause: longer than the staleness bound of its views.

@@ -4,18 +4,18 @@ import { html, useRef } from '../../../view.js';
 import { Signed } from './signed.js';
 
 /** Maximum number of new links after playback errors. */
-const RENEWALS = 3;
+const MAX_REFRESHES = 3;
 
 /** @param {import('./signed.js').Looked & { kind: 'audio' | 'video' }} props */
 export function Media({ store, name, kind }) {
-    const renewals = useRef(0);
+    const refreshes = useRef(0);
     const at = useRef(0);
     return html`<${Signed} store=${store.id} name=${name}>
         ${(/** @type {string} */ path, /** @type {() => void} */ renew) => {
             // The link may expire during a pause: a new link resumes from there.
             const failed = () => {
-                if (at.current > 0 && renewals.current < RENEWALS) {
-                    renewals.current += 1;
+                if (at.current > 0 && refreshes.current < MAX_REFRESHES) {
+                    refreshes.current += 1;
                     renew();
                 }
             };
