@@ -7,6 +7,7 @@ mod folders;
 mod paths;
 mod prose;
 mod repository;
+mod templates;
 mod words;
 
 use std::collections::BTreeMap;
@@ -85,6 +86,12 @@ fn what_documents_name_is_there() {
         paths::missing(document, text, repository.paths())
     });
     assert_tidy(&complaints.collect::<Vec<_>>());
+}
+
+#[test]
+fn texts_of_the_console_keep_their_spaces() {
+    let repository = Repository::read();
+    assert_tidy(&repository.texts().flat_map(|(path, text)| templates::joined(path, text)).collect::<Vec<_>>());
 }
 
 #[test]

@@ -38,8 +38,8 @@ function Figures({ found }) {
             }
         </dl>
         <p class="dim">
-            Counted by this gateway since ${moment(found.since)}; what is kept costs besides.
-            ${!found.isComplete && ' What was counted longer ago is no longer told apart from that of others.'}
+            Counted by this gateway since ${moment(found.since)}; what is kept costs besides.${' '}
+            ${!found.isComplete && 'What was counted longer ago is no longer told apart from that of others.'}
         </p>
     `;
 }

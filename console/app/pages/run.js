@@ -123,7 +123,7 @@ function Content({ title, store, name, version }) {
             html`
                 ${read.value.text !== null && html`<pre class="text wrapped" tabindex="0" aria-label=${title}>${read.value.text}</pre>`}
                 <p class="dim">
-                    ${read.value.type}${read.value.size !== null && html`, ${size(read.value.size)}`} ·
+                    ${read.value.type}${read.value.size !== null && html`, ${size(read.value.size)}`} ·${' '}
                     <a href=${page}>Open the record</a>
                 </p>
             `

@@ -48,7 +48,7 @@ export function SignIn() {
                 <summary>Where do I get a token?</summary>
                 <p>
                     Larder prints one at its first start and keeps it in <code>larder-data/admin-token</code>. An
-                    administrator creates others: <code>larder token create --user NAME</code>, or here, under
+                    administrator creates others: <code>larder token create --user NAME</code>, or here, under${' '}
                     <em>Users</em>.
                 </p>
             </details>

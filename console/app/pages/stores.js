@@ -194,7 +194,7 @@ function None({ search, unnamed, ownership }) {
         ${
             !unnamed &&
             html`<p>
-                Stores without a name, such as those of runs, are shown with
+                Stores without a name, such as those of runs, are shown with${' '}
                 <button type="button" class="link" onClick=${() => goWith({ unnamed: 'true' })}>
                     Include unnamed stores</button
                 >.

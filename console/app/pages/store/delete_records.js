@@ -39,7 +39,7 @@ export function DeleteRecords({ store, keys: doomed, onClose, onDeleted }) {
     const title = keys.length === 1 ? 'Delete record' : `Delete ${keys.length} records`;
     return html`<${FormDialog} title=${title} action="Delete" kind="danger" doing=${doing} onClose=${onClose}>
         <p>
-            ${keys.length === 1 ? 'The record is' : 'These records are'} gone at once, and
+            ${keys.length === 1 ? 'The record is' : 'These records are'} gone at once, and${' '}
             ${keys.length === 1 ? 'does' : 'do'} not come back.
         </p>
         <ul class="doomed">

@@ -95,7 +95,8 @@ function Head({ store, name, keys, head, children }) {
             ${
                 head &&
                 html`<p class="dim">
-                    <span>${head.type}</span>${head.size !== null && html` · <span>${size(head.size)}</span>`} · changed
+                    <span>${head.type}</span>${head.size !== null && html` · <span>${size(head.size)}</span>`} ·
+                    changed${' '}
                     <${Time} at=${head.modified && new Date(head.modified).toISOString()} />
                 </p>`
             }

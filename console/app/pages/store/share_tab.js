@@ -127,7 +127,7 @@ function Links({ store }) {
     return html`<section class="panel">
         <h2>Links</h2>
         <p>
-            Anyone with such a link can open it, without a token.
+            Anyone with such a link can open it, without a token.${' '}
             ${!mayWrite && 'You need write access to create links that last longer.'}
         </p>
         <form class="row" onSubmit=${submit}>
