@@ -62,7 +62,7 @@ export function CreateToken({ onClose, onCreated, username }) {
             autofocus
             help="What uses it, and where: to know it by later."
         />
-        <${SelectField} label="Ends" value=${days} onInput=${setDays} options=${ENDS} />
+        <${SelectField} label="Expires" value=${days} onInput=${setDays} options=${ENDS} />
         <${RadioField} legend="What it may do" value=${limit} onInput=${setLimit} options=${LIMITS} />
         ${
             limit === 'stores' &&

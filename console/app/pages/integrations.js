@@ -80,10 +80,10 @@ function TokenTable({ items, onAsk }) {
             <thead>
                 <tr>
                     <th>Name</th>
-                    <th>May</th>
-                    <th class="wide">Made</th>
+                    <th>Access</th>
+                    <th class="wide">Created</th>
                     <th class="wide">Last used</th>
-                    <th>Ends</th>
+                    <th>Expires</th>
                     <th><span class="offscreen">What to do with it</span></th>
                 </tr>
             </thead>
@@ -124,7 +124,7 @@ function limitOf(scope) {
         (/** @type {any} */ store) => `${store.right} ${store.name ?? store.id ?? `${store.namePrefix}…`}`,
     );
     if (scope.list) parts.push('list stores');
-    if (scope.create) parts.push('make stores');
+    if (scope.create) parts.push('create stores');
     return parts.join(', ') || 'nothing';
 }
 

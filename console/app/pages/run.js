@@ -60,14 +60,14 @@ export function RunPage({ id }) {
         <dl class="panel facts">
             ${
                 run.statusMessage &&
-                html`<dt>Says</dt>
+                html`<dt>Status message</dt>
                     <dd>${run.statusMessage}</dd>`
             }
             <dt>Started</dt>
             <dd><${Time} at=${run.startedAt} />${run.meta?.origin && html`, by ${run.meta.origin}`}</dd>
             <dt>Finished</dt>
             <dd><${Time} at=${run.finishedAt} none="not yet" /></dd>
-            <dt>Took</dt>
+            <dt>Duration</dt>
             <dd>${span(run.startedAt, run.finishedAt)}</dd>
             ${
                 run.exitCode !== null &&

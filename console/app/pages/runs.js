@@ -89,7 +89,7 @@ function List({ page, isFiltered }) {
                         <th>Run</th>
                         <th>Status</th>
                         <th>Started</th>
-                        <th class="number">Took</th>
+                        <th class="number">Duration</th>
                         <th class="wide">Actor</th>
                         <th class="wide">By</th>
                     </tr>

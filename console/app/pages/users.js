@@ -77,7 +77,7 @@ function Table({ users, onAsk, onSwitch }) {
                     <th class="number wide">Stores</th>
                     <th class="number wide">Records</th>
                     <th class="number wide">Size</th>
-                    <th class="wide">Made</th>
+                    <th class="wide">Created</th>
                     <th><span class="offscreen">What to do</span></th>
                 </tr>
             </thead>

@@ -22,7 +22,7 @@ export const accounts = {
         await page.getByRole('button', { name: 'Create token' }).click();
         const dialog = page.getByRole('dialog', { name: 'Create token' });
         await dialog.getByLabel('Name', { exact: true }).fill('laptop');
-        await dialog.getByLabel('Ends').selectOption('In 30 days');
+        await dialog.getByLabel('Expires').selectOption('In 30 days');
         await world.accessible();
         await dialog.getByRole('button', { name: 'Create' }).click();
         const token = await tokenShown(page);
