@@ -7,7 +7,8 @@ use crate::{auth::Token, clock::SystemRandom};
 
 use super::{
     api_connection::{ApiConnection, path_segment},
-    output::{self, Column, CommandError, Format, Lines},
+    exit::CommandError,
+    output::{self, Column, Format, Lines},
 };
 
 /// Columns of the list of users.

@@ -26,7 +26,10 @@ use crate::{
     telemetry::AccessLogSetting,
 };
 
-use super::output::{self, CommandError};
+use super::{
+    exit::{self, CommandError},
+    output,
+};
 
 /// Maximum number of retries of a rate-limited request.
 const MAX_RETRIES: usize = 8;
@@ -113,7 +116,7 @@ impl ServerSession {
     ) -> Result<Self, ExitCode> {
         let loaded = load(sources).map_err(|problems| {
             output::print_error(&problems.to_string());
-            output::invalid_usage()
+            exit::invalid_usage()
         })?;
         if let Some(api) = ApiConnection::connect(url, sources, &loaded.config)? {
             return Ok(Self { api, local: None });
@@ -130,7 +133,7 @@ impl ServerSession {
             output::print_error(
                 "no server is running here, and the leader may run elsewhere (there must not be two): name it with --url",
             );
-            return Err(output::failed());
+            return Err(exit::failed());
         }
         config.server.listen = ([127, 0, 0, 1], 0).into();
         config.server.tls = TlsFiles::default();
@@ -141,13 +144,13 @@ impl ServerSession {
         if let Ok((authority, token)) = opening.recv() {
             let server = Server::from_url(&format!("http://{authority}"), sources).map_err(|error| {
                 output::print_error(&error);
-                output::invalid_usage()
+                exit::invalid_usage()
             })?;
             return Ok(Self { api: ApiConnection { server, token }, local: Some(LocalServer { stop, ended }) });
         }
         let error = ended.join().map_or_else(|_| Some("internal error".to_owned()), Result::err).unwrap_or_default();
         output::print_error(&format!("no server is running, and the command cannot open the data itself: {error}"));
-        Err(output::failed())
+        Err(exit::failed())
     }
 
     /// Returns a client of the server's API, for more than one request.
@@ -179,7 +182,7 @@ impl ApiConnection {
         let stored_token = || AdminToken::read_from_folder(&config.data);
         let report = |error: String| {
             output::print_error(&error);
-            output::invalid_usage()
+            exit::invalid_usage()
         };
         let (server, token) = if let Some(url) = url.or_else(|| sources.variable("LARDER_URL").map(str::to_owned)) {
             let server = Server::from_url(&url, sources).map_err(report)?;
@@ -199,7 +202,7 @@ impl ApiConnection {
             output::print_message(
                 "no token: set LARDER_TOKEN (the admin token in the data folder is used for servers on this machine only)",
             );
-            return Err(output::invalid_usage());
+            return Err(exit::invalid_usage());
         };
         Ok(Some(Self { server, token: token.reveal().to_owned() }))
     }
@@ -326,7 +329,7 @@ fn require_data_folder(config: &Config) -> Result<(), ExitCode> {
         local_origin(config),
         config.data.display()
     ));
-    Err(output::failed())
+    Err(exit::failed())
 }
 
 /// Maximum length of a response that is no record.

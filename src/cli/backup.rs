@@ -13,7 +13,7 @@ use crate::{
     storage::embedded::{self, BackupError, Manifest},
 };
 
-use super::output;
+use super::{exit, output};
 
 /// Niceness of a backup, to give way to running servers.
 const NICENESS: i32 = 10;
@@ -35,7 +35,7 @@ pub(super) struct BackupArguments {
 /// Backs up the data folder of the configuration.
 pub(super) fn back_up(BackupArguments { target, into, keep }: &BackupArguments, sources: &ConfigSources) -> ExitCode {
     let dated = into.as_ref().map(|into| into.join(embedded::dated_name(SystemClock.now())));
-    let Some(target) = target.as_ref().or(dated.as_ref()) else { return output::invalid_usage() };
+    let Some(target) = target.as_ref().or(dated.as_ref()) else { return exit::invalid_usage() };
     with_data_folder(sources, "back up", |config| {
         // Servers have priority over a backup; where the system does not allow that, they share alike.
         let _ = rustix::process::nice(NICENESS);
@@ -81,17 +81,17 @@ fn with_data_folder(
         Ok(loaded) => loaded.config,
         Err(problems) => {
             output::print_error(&problems.to_string());
-            return output::invalid_usage();
+            return exit::invalid_usage();
         }
     };
     if output::reject_bucket(&config, purpose) {
-        return output::invalid_usage();
+        return exit::invalid_usage();
     }
     match work(&config) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             output::print_error(&output::error_chain(&error));
-            output::failed()
+            exit::failed()
         }
     }
 }

@@ -19,6 +19,7 @@ use crate::{
 
 use super::{
     api_connection::{self, ApiConnection, ApiRequest, Server},
+    exit,
     output::{self, Format},
 };
 
@@ -54,21 +55,21 @@ pub(super) fn check(scope: CheckScope, sources: &ConfigSources) -> ExitCode {
                 }
                 Err(error) => {
                     output::print_error(&output::error_chain(&error));
-                    return output::invalid_usage();
+                    return exit::invalid_usage();
                 }
             }
             if scope == CheckScope::Data { check_data(&loaded.config) } else { ExitCode::SUCCESS }
         }
         Err(problems) => {
             output::print_error(&problems.to_string());
-            output::invalid_usage()
+            exit::invalid_usage()
         }
     }
 }
 
 fn check_data(config: &Config) -> ExitCode {
     if output::reject_bucket(config, "verify the data folder") {
-        return output::invalid_usage();
+        return exit::invalid_usage();
     }
     output::print_message("verifying everything in the data folder");
     match check_integrity(&config.data, output::print_damage) {
@@ -79,11 +80,11 @@ fn check_data(config: &Config) -> ExitCode {
                 found.objects - found.damaged,
                 found.damaged
             ));
-            if found.is_sound() { ExitCode::SUCCESS } else { output::failed() }
+            if found.is_sound() { ExitCode::SUCCESS } else { exit::failed() }
         }
         Err(error) => {
             output::print_error(&output::error_chain(&error));
-            output::failed()
+            exit::failed()
         }
     }
 }
@@ -100,14 +101,14 @@ pub(super) fn doctor(is_json: bool, sources: &ConfigSources) -> ExitCode {
         Ok(loaded) => loaded.config,
         Err(problems) => {
             output::print_error(&problems.to_string());
-            return output::invalid_usage();
+            return exit::invalid_usage();
         }
     };
     let runtime = match runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
             output::print_error(&format!("the runtime cannot be started: {error}"));
-            return output::failed();
+            return exit::failed();
         }
     };
     let diagnosis = if is_json {
@@ -120,7 +121,7 @@ pub(super) fn doctor(is_json: bool, sources: &ConfigSources) -> ExitCode {
         print_conclusion(&diagnosis);
         diagnosis
     };
-    if diagnosis.is_healthy() { ExitCode::SUCCESS } else { output::failed() }
+    if diagnosis.is_healthy() { ExitCode::SUCCESS } else { exit::failed() }
 }
 
 fn print_json(diagnosis: &Diagnosis) {
@@ -170,7 +171,7 @@ pub(super) fn health(url: Option<String>, sources: &ConfigSources) -> ExitCode {
             Ok(loaded) => Server::local(&loaded.config),
             Err(problems) => {
                 output::print_error(&problems.to_string());
-                return output::invalid_usage();
+                return exit::invalid_usage();
             }
         },
     };
@@ -178,7 +179,7 @@ pub(super) fn health(url: Option<String>, sources: &ConfigSources) -> ExitCode {
         Ok(server) => server,
         Err(error) => {
             output::print_error(&error);
-            return output::invalid_usage();
+            return exit::invalid_usage();
         }
     };
     match server.send_json(ApiRequest { method: "GET", target: READINESS_PATH, token: None }, None) {
@@ -188,11 +189,11 @@ pub(super) fn health(url: Option<String>, sources: &ConfigSources) -> ExitCode {
         }
         Ok((status, body)) => {
             output::print_error(&format!("not ready ({status}): {}", body.trim()));
-            output::failed()
+            exit::failed()
         }
         Err(error) => {
             output::print_error(&format!("no response from {}: {error}", server.origin));
-            output::failed()
+            exit::failed()
         }
     }
 }
@@ -203,25 +204,25 @@ pub(super) fn status(format: Format, url: Option<String>, sources: &ConfigSource
         Ok(loaded) => loaded.config,
         Err(problems) => {
             output::print_error(&problems.to_string());
-            return output::invalid_usage();
+            return exit::invalid_usage();
         }
     };
     let api = match ApiConnection::connect(url, sources, &config) {
         Ok(Some(api)) => api,
         Ok(None) => {
             output::print_error(&format!("no server is running at {}", api_connection::local_origin(&config)));
-            return output::failed();
+            return exit::failed();
         }
         Err(code) => return code,
     };
     match server_status(&api) {
         Ok(status) => {
             output::show(format, &status);
-            if status["state"] == "ready" { ExitCode::SUCCESS } else { output::failed() }
+            if status["state"] == "ready" { ExitCode::SUCCESS } else { exit::failed() }
         }
         Err(error) => {
             output::print_error(&error);
-            output::failed()
+            exit::failed()
         }
     }
 }

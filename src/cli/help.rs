@@ -11,7 +11,7 @@ use clap::Command;
 use clap_complete::Shell;
 use clap_mangen::Man;
 
-use super::output;
+use super::{exit, output};
 
 /// Commands by purpose, in the order of the help.
 const GROUPS: [(&str, &[&str]); 6] = [
@@ -48,7 +48,7 @@ pub(super) fn with_grouped_commands(program: Command) -> Command {
     let template = format!(
         "{{about}}\n\n{{usage-heading}} {{usage}}\n\n{listed}{header}Options:{header:#}\n{{options}}{{after-help}}"
     );
-    program.help_template(template).after_help(format!("{CLOSING}\n\n{}", output::EXIT_CODES))
+    program.help_template(template).after_help(format!("{CLOSING}\n\n{}", exit::HELP))
 }
 
 fn description(program: &Command, name: &str) -> Option<String> {
@@ -64,7 +64,7 @@ pub(super) fn print_page(program: Command, words: &[String]) -> ExitCode {
     for word in words {
         let Some(found) = command.find_subcommand_mut(word) else {
             output::print_error(&format!("unknown command {word:?}; `larder help` lists all commands"));
-            return output::invalid_usage();
+            return exit::invalid_usage();
         };
         command = found;
     }
@@ -78,7 +78,7 @@ pub(super) fn write_pages(program: Command, folder: &Path) -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             output::print_error(&format!("cannot write manual pages to {}: {error}", folder.display()));
-            output::failed()
+            exit::failed()
         }
     }
 }
@@ -117,7 +117,7 @@ fn print_text(text: io::Result<Vec<u8>>) -> ExitCode {
         }
         Err(error) => {
             output::print_error(&format!("cannot generate the manual page: {error}"));
-            output::failed()
+            exit::failed()
         }
     }
 }

@@ -12,7 +12,7 @@ use crate::{
 
 use super::{
     api_connection::{self, MissingFolder, with_server},
-    output,
+    exit, output,
 };
 
 /// Variable with the token for the source server.
@@ -74,7 +74,7 @@ pub(super) fn import(arguments: ImportArguments, url: Option<String>, sources: &
         Ok(planned) => planned,
         Err(error) => {
             output::print_error(&error);
-            return output::failed();
+            return exit::failed();
         }
     };
     if dry_run {
@@ -112,7 +112,7 @@ fn print_plan(plan: &Plan) -> ExitCode {
     print_report(&plan.report).map_or_else(
         |error| {
             output::print_error(&error);
-            output::failed()
+            exit::failed()
         },
         |()| ExitCode::SUCCESS,
     )

@@ -18,7 +18,7 @@ use crate::{
     },
 };
 
-use super::output;
+use super::{exit, output};
 
 /// Interval between reads of the progress.
 const PROGRESS_INTERVAL: Duration = Duration::from_millis(200);
@@ -64,7 +64,7 @@ pub(super) fn migrate(arguments: &MigrateArguments, sources: &ConfigSources) -> 
         Ok(loaded) => loaded.config,
         Err(problems) => {
             output::print_message(&problems.to_string());
-            return output::invalid_usage();
+            return exit::invalid_usage();
         }
     };
     let options = MigrationOptions {
@@ -83,7 +83,7 @@ pub(super) fn migrate(arguments: &MigrateArguments, sources: &ConfigSources) -> 
         Ok(runtime) => runtime,
         Err(error) => {
             output::print_message(&format!("cannot start the async runtime: {error}"));
-            return output::failed();
+            return exit::failed();
         }
     };
     match runtime.block_on(run_with_progress(&config, options)) {
@@ -93,11 +93,11 @@ pub(super) fn migrate(arguments: &MigrateArguments, sources: &ConfigSources) -> 
         }
         Err(error @ MigrationError::NoBucket) => {
             output::print_message(&error.to_string());
-            output::invalid_usage()
+            exit::invalid_usage()
         }
         Err(error) => {
             output::print_message(&output::error_chain(&error));
-            output::failed()
+            exit::failed()
         }
     }
 }

@@ -12,6 +12,7 @@ mod api_connection;
 mod arguments;
 mod backup;
 mod diagnosis;
+mod exit;
 mod help;
 mod import_export;
 #[cfg(feature = "s3")]

@@ -1,4 +1,4 @@
-//! Output to the terminal: messages, and lists as tables for people or as JSON lines for programs; and exit codes.
+//! Output to the terminal: messages, and lists as tables for people or as JSON lines for programs.
 //!
 //! A reader may close its end at any time; that is no reason to fail.
 
@@ -7,7 +7,6 @@ use std::{
     error::Error,
     fmt::Write as _,
     io::{self, Write as _},
-    process::ExitCode,
 };
 
 use serde_json::Value;
@@ -229,58 +228,6 @@ fn row(columns: &[Column], cells: &[String]) -> String {
     line
 }
 
-/// Failure: port or data folder in use, disk full, server not ready, unusable backend, damaged data.
-pub(super) const FAILED: u8 = 1;
-
-/// Invalid arguments or configuration. (clap exits with this code, too.)
-pub(super) const INVALID_USAGE: u8 = 2;
-
-/// Store or record not found.
-const NOT_FOUND: u8 = 3;
-
-/// Meaning of the exit codes, for the help.
-pub(super) const EXIT_CODES: &str = "\
-Exit codes:
-  0  success; for `serve`: stopped by a signal after draining
-  1  failure: port or data folder in use, disk full, server not ready, unusable backend, damaged data
-  2  invalid arguments or configuration
-  3  store or record not found
-  `run` exits with the code of its command: 127 if it is not found, 126 if it cannot be started";
-
-/// Reason for a command's failure.
-#[derive(Debug)]
-pub(super) enum CommandError {
-    /// Store or record not found.
-    NotFound(String),
-    /// Any other failure.
-    Failed(String),
-}
-
-impl From<String> for CommandError {
-    fn from(message: String) -> Self {
-        Self::Failed(message)
-    }
-}
-
-impl CommandError {
-    /// Writes the reason to standard error and returns the exit code.
-    pub(super) fn report(&self) -> ExitCode {
-        let (Self::NotFound(message) | Self::Failed(message)) = self;
-        print_error(message);
-        ExitCode::from(if matches!(self, Self::NotFound(_)) { NOT_FOUND } else { FAILED })
-    }
-}
-
-/// Returns the exit code of a failed command.
-pub(super) fn failed() -> ExitCode {
-    ExitCode::from(FAILED)
-}
-
-/// Returns the exit code of invalid settings.
-pub(super) fn invalid_usage() -> ExitCode {
-    ExitCode::from(INVALID_USAGE)
-}
-
 #[cfg(test)]
 mod tests {
     use std::io;
@@ -290,17 +237,17 @@ mod tests {
     use super::*;
 
     #[derive(Debug, thiserror::Error)]
-    enum StartError {
+    enum CommandError {
         #[error("{0}; choose another one")]
         Repeats(#[source] io::Error),
         #[error("the file cannot be read")]
-        Leaves(#[source] Box<StartError>),
+        Leaves(#[source] Box<CommandError>),
     }
 
     #[test]
     fn every_cause_is_printed_once() {
-        let inner = StartError::Repeats(io::Error::other("it is in use"));
-        let text = error_chain(&StartError::Leaves(Box::new(inner)));
+        let inner = CommandError::Repeats(io::Error::other("it is in use"));
+        let text = error_chain(&CommandError::Leaves(Box::new(inner)));
         assert_eq!(text, "the file cannot be read: it is in use; choose another one");
     }
 

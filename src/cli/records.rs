@@ -16,7 +16,8 @@ use crate::{
 
 use super::{
     api_connection::{ApiConnection, Download, FoundStore, Upload, path_segment},
-    output::{self, Column, CommandError, Format, Lines},
+    exit::CommandError,
+    output::{self, Column, Format, Lines},
 };
 
 /// Number of keys on a page.

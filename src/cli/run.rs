@@ -28,7 +28,7 @@ use crate::{
 
 use super::{
     api_connection::{ApiConnection, MissingFolder, ServerSession, Upload, path_segment},
-    output,
+    exit, output,
     records::{self, is_text, media_type, save},
 };
 
@@ -98,10 +98,10 @@ pub(super) fn run(arguments: &RunArguments, url: Option<String>, sources: &Confi
     };
     let code = Run::start(session.connection(), arguments, sources).and_then(Run::run_to_end);
     match (code, session.close()) {
-        (Ok(code), Ok(())) => ExitCode::from(u8::try_from(code).unwrap_or(output::FAILED)),
+        (Ok(code), Ok(())) => ExitCode::from(u8::try_from(code).unwrap_or(exit::FAILED)),
         (Err(error), _) | (_, Err(error)) => {
             output::print_error(&error);
-            output::failed()
+            exit::failed()
         }
     }
 }
@@ -147,7 +147,7 @@ impl<'a> Run<'a> {
             Ok(ended) => ended,
             Err(error) => {
                 output::print_error(&error);
-                (i32::from(output::FAILED), json!({ "status": "FAILED" }))
+                (i32::from(exit::FAILED), json!({ "status": "FAILED" }))
             }
         };
         let finished = runtime.block_on(self.finish(&end)).and_then(|ended| {
@@ -209,7 +209,7 @@ impl<'a> Run<'a> {
                     output::print_message(
                         "larder: cannot metamorph the run into another Actor: its command is unknown here",
                     );
-                    (i32::from(output::FAILED), json!({ "exitCode": code, "status": "FAILED" }))
+                    (i32::from(exit::FAILED), json!({ "exitCode": code, "status": "FAILED" }))
                 }
             });
         }

@@ -17,7 +17,7 @@ use crate::{
     telemetry::{self, Colours, Log, LogFormat},
 };
 
-use super::output;
+use super::{exit, output};
 
 /// Serves with the given configuration.
 pub(super) fn serve(sources: &ConfigSources) -> ExitCode {
@@ -25,7 +25,7 @@ pub(super) fn serve(sources: &ConfigSources) -> ExitCode {
         Ok(loaded) => loaded,
         Err(problems) => {
             print_error(problems.log_format, &problems.to_string());
-            return output::invalid_usage();
+            return exit::invalid_usage();
         }
     };
     let format = started.config.telemetry.format;
@@ -35,21 +35,21 @@ pub(super) fn serve(sources: &ConfigSources) -> ExitCode {
         Ok(log) => log,
         Err(error) => {
             print_error(format, &output::error_chain(&error));
-            return output::failed();
+            return exit::failed();
         }
     };
     let runtime = match runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
             print_error(format, &format!("cannot start the async runtime: {error}"));
-            return output::failed();
+            return exit::failed();
         }
     };
     match runtime.block_on(serve_until_stopped(ConfigReload { sources, started, log }, format)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             print_error(format, &error);
-            output::failed()
+            exit::failed()
         }
     }
 }

@@ -14,7 +14,8 @@ use super::{
     administration::{self, ClockCommand, StoreCommand, TokenCommand, UserCommand},
     api_connection::{ApiConnection, MissingFolder, path_segment, with_server},
     arguments::ServerArguments,
-    output::{self, CommandError, Format},
+    exit::CommandError,
+    output::{self, Format},
     records::{self, GetArguments, ListArguments, PutArguments, RemoveArguments},
 };
 
