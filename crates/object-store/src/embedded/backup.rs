@@ -34,13 +34,13 @@ use larder_runtime::clock::{Clock, Timestamp};
 
 use super::{
     blob_deletion::BackupHold,
-    disk_failure::{OpenError, is_full, is_index_full},
     folder::{
         self, FORMAT_VERSION, Paths, create_folders_durably, create_inner_folder, create_new, lock, replace_durably,
         sync_folder, write_format,
     },
     index::{self, connect_reader, snapshot_into},
     inspection::{FolderStatus, IntegrityReport, check_objects, record_backup},
+    io_error::{OpenError, is_full, is_index_full},
     rows,
 };
 use crate::store::BoxError;

@@ -22,8 +22,8 @@ use parking_lot::Mutex;
 use rusqlite::Connection;
 
 use super::{
-    disk_failure::OpenError,
     folder::{Folder, Paths, open_or_create},
+    io_error::OpenError,
     rows,
 };
 

@@ -27,8 +27,8 @@ use crate::{
 
 use super::{
     blob_deletion::Reaper,
-    disk_failure::{map_io_error, map_join_error},
     folder::{Folder, copy, create_inner_folder, create_new, sync_folder},
+    io_error::{map_io_error, map_join_error},
     rows::{Entry, HASH_MISMATCH},
     store::INLINE_LIMIT,
 };

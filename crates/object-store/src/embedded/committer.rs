@@ -30,8 +30,8 @@ use tokio::{
 use larder_runtime::clock::Timestamp;
 
 use super::{
-    disk_failure::closed_error,
     index,
+    io_error::closed_error,
     write_batcher::{Change, PendingWrite, WriteBatcher},
 };
 use crate::store::Result;

@@ -15,7 +15,7 @@ use std::{
     },
 };
 
-use super::{disk_failure::OpenError, index};
+use super::{index, io_error::OpenError};
 use crate::store::Error;
 
 /// The first line of the file `format`.

@@ -11,8 +11,8 @@ use rusqlite::{Connection, Error, OpenFlags, Result, config::DbConfig};
 use crate::store;
 
 use super::{
-    disk_failure::{closed_error, map_sqlite_error},
     folder::Folder,
+    io_error::{closed_error, map_sqlite_error},
 };
 
 /// Name of its file.

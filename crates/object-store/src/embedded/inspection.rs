@@ -17,9 +17,9 @@ use larder_runtime::{
 
 use super::{
     blob_files::BlobReader,
-    disk_failure::{OpenError, map_sqlite_error},
     folder::{FORMAT_LIMIT, FORMAT_VERSION, Folder, Paths, create_or_truncate, reject_foreign},
     index::{self, connect_reader},
+    io_error::{OpenError, map_sqlite_error},
     rows::{self, Entry, Location},
 };
 use crate::store::{Error, MAX_LIST_KEYS, Result};

@@ -26,7 +26,7 @@
 //!   disk.
 //! * The inodes of the essential files are compared before each transaction and before it is acknowledged, so that no
 //!   write goes into a folder that was replaced or unmounted.
-//! * A full disk fails a write, not the process. `disk_failure.rs` keeps space for deletions.
+//! * A full disk fails a write, not the process. `disk_reserve.rs` keeps space for deletions.
 //! * An integrity check verifies every object against its hash, and changes nothing.
 //! * Every file is created for the serving user, or for the group that shares the folder.
 //!
@@ -36,16 +36,17 @@ mod backup;
 mod blob_deletion;
 mod blob_files;
 mod committer;
-mod disk_failure;
+mod disk_reserve;
 mod folder;
 mod index;
 mod inspection;
+mod io_error;
 mod rows;
 mod store;
 mod write_batcher;
 
 pub use backup::{BackupError, Manifest, back_up, dated_name, prune, restore};
-pub use disk_failure::OpenError;
 pub use folder::FolderLost;
 pub use inspection::{FolderStatus, IntegrityReport, check_integrity, register_folder_metrics};
+pub use io_error::OpenError;
 pub use store::{EmbeddedOptions, EmbeddedStore, INLINE_LIMIT};

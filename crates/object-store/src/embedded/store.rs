@@ -29,9 +29,10 @@ use super::{
     blob_deletion::{Reaper, collect_orphans},
     blob_files::{BlobAllocator, BlobReader, Value, receive},
     committer::{Checkpointer, Committer, MIN_OBJECTS},
-    disk_failure::{DiskReserve, OpenError, closed_error, is_index_full, map_io_error, map_join_error},
+    disk_reserve::DiskReserve,
     folder::{Folder, open_or_create},
     index::{ReaderPool, connect_checkpointer, connect_writer},
+    io_error::{OpenError, closed_error, is_index_full, map_io_error, map_join_error},
     rows::{self, Entry, Location},
     write_batcher::{Change, NewObject, WriteBatcher},
 };

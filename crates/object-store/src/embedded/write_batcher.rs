@@ -17,8 +17,9 @@ use super::{
     blob_deletion::Reaper,
     blob_files::Value,
     committer::Checkpointer,
-    disk_failure::{DiskReserve, is_index_full, map_io_error, map_sqlite_error},
+    disk_reserve::DiskReserve,
     folder::{Folder, sync_folder},
+    io_error::{is_index_full, map_io_error, map_sqlite_error},
     rows::{self, Entry, Location},
 };
 
