@@ -30,7 +30,9 @@ pub(super) struct ImportArguments {
     #[arg(long, value_name = "URL", help = "Source server with the same API, such as https://api.apify.com")]
     from: Option<String>,
     #[arg(long, value_name = "TOKEN", requires = "from")]
-    #[arg(help = "Token for the source server; other users cannot see it in the variable [env: LARDER_FROM_TOKEN]")]
+    #[arg(
+        help = "Token for the source server; other users can see arguments, but not the variable [env: LARDER_FROM_TOKEN]"
+    )]
     token: Option<String>,
     /// Store on the source server: name, user~name or id; repeatable [default: all named stores]
     #[arg(long, value_name = "STORE", requires = "from")]

@@ -16,14 +16,13 @@ use super::{
 const MIN_SIMILARITY: f64 = 0.7;
 
 /// Names of settings in other programs, with the names here.
-const SYNONYMS: [(&str, &str); 8] = [
+const SYNONYMS: [(&str, &str); 7] = [
     ("port", "listen"),
     ("host", "listen"),
     ("bind", "listen"),
     ("address", "listen"),
     ("addr", "listen"),
     ("url", "public_url"),
-    ("leader", "leader"),
     ("password", "token"),
 ];
 

@@ -82,10 +82,10 @@ impl<'a> CheckRunner<'a> {
         check: &'static str,
         description: &'static str,
         limit: Duration,
-        check_future: impl Future<Output = Result<Outcome>>,
+        outcome: impl Future<Output = Result<Outcome>>,
     ) {
         let outcome = tokio::select! {
-            outcome = check_future => outcome.unwrap_or_else(|error| Outcome::from_error(&error)),
+            outcome = outcome => outcome.unwrap_or_else(|error| Outcome::from_error(&error)),
             () = self.clock.sleep(limit) => Outcome::timed_out(limit.as_secs()),
         };
         self.add(CheckResult { check, description, outcome });
@@ -94,12 +94,12 @@ impl<'a> CheckRunner<'a> {
     /// Checks conditional writes, by `found` or by a probe; `None` if that failed.
     pub async fn check_conditions(&mut self, found: impl Future<Output = Result<Conditions>>) -> Option<Conditions> {
         let mut conditions = None;
-        let trial = async {
+        let outcome = async {
             let found = found.await?;
             conditions = Some(found);
             Ok(found.outcome())
         };
-        self.check("conditional writes", checks::CONDITIONAL_WRITES_DESCRIPTION, LONG_CHECK_TIMEOUT, trial).await;
+        self.check("conditional writes", checks::CONDITIONAL_WRITES_DESCRIPTION, LONG_CHECK_TIMEOUT, outcome).await;
         conditions
     }
 

@@ -4,8 +4,8 @@
 //! callers get [`Error::Unavailable`](crate::Error::Unavailable), as does every later write; reads go on.
 //!
 //! A checkpoint writes thousands of pages and syncs the file. A write that waits for it is slow. So the checkpointer does
-//! most of it on its own connection, which `SQLite` allows beside a writer; the committer moves the small rest that came
-//! since. See <https://www.sqlite.org/wal.html>, section 2.3.
+//! most of it on its own connection, which `SQLite` allows beside a writer; the committer checkpoints the small rest that
+//! came since. See <https://www.sqlite.org/wal.html>, section 2.3.
 
 use std::{
     io,
@@ -40,12 +40,12 @@ use crate::store::Result;
 const QUEUE_CAPACITY: usize = 256;
 /// Maximum number of changes in one transaction.
 const MAX_BATCH_CHANGES: usize = 256;
-/// Approximate maximum of bytes that one transaction adds to the log.
+/// Approximate maximum of bytes that one transaction adds to the write-ahead log (WAL).
 const MAX_BATCH_BYTES: usize = 4 * 1024 * 1024;
-/// Pages in the log (of 4 KiB) above which another thread moves it into the index while writes go on.
+/// Pages in the WAL (of 4 KiB) above which the checkpointer checkpoints it while writes go on.
 const CHECKPOINT_WAL_PAGES: i64 = 1024;
-/// Pages in the log above which the rest of it is moved before the next write, so that it restarts. With one more batch
-/// it must fit into the reserve of `room`.
+/// Pages in the WAL above which the committer checkpoints the rest before the next write, so that it restarts. With one
+/// more batch it must fit into the disk reserve.
 const MAX_WAL_PAGES: i64 = 2048;
 /// Time without a request after which free pages return to the disk.
 const IDLE_TIMEOUT: Duration = Duration::from_millis(50);
@@ -270,7 +270,7 @@ impl CommitThread {
         let connection = &self.batcher.connection;
         while self.requests.is_empty() && self.background.is_empty() {
             if !index::vacuum_spare_pages(connection)? {
-                // The file shrinks only when the log is moved.
+                // The file shrinks only by a checkpoint.
                 let _paused = self.batcher.checkpointer.pause();
                 index::checkpoint(connection)?;
                 return Ok(false);
@@ -305,7 +305,7 @@ pub struct Checkpointer {
 impl Checkpointer {
     /// Starts the thread over a connection to the index.
     pub fn start(connection: Connection) -> io::Result<Self> {
-        // One call may wait: writes made meanwhile are in the log by then.
+        // One call may wait: writes made meanwhile are in the WAL by then.
         let (wake, calls) = sync_channel(1);
         let running = Arc::default();
         let held = Arc::clone(&running);
@@ -317,7 +317,7 @@ impl Checkpointer {
 
     /// Requests a checkpoint.
     pub fn wake(&self) {
-        // Fails if a call waits already, or if the thread is gone: then the writer moves the log.
+        // Fails if a call waits already, or if the thread is gone: then the committer checkpoints.
         let _ = self.wake.try_send(());
     }
 

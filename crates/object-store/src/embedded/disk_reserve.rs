@@ -1,8 +1,8 @@
 //! Disk reserve, so that objects can be deleted from a full disk.
 //!
-//! Deleting needs space: it is written to the log first, and the present log must be moved into the index before it can
-//! restart. So a file of some megabytes is reserved. On a full disk the reserve is released and the log is moved; then
-//! only deletes are accepted, until there is space for the file again.
+//! Deleting needs space: a delete is written to the write-ahead log (WAL), and a full WAL must be checkpointed before it
+//! can restart. So a file of some megabytes is reserved. On a full disk the reserve is released and the WAL is
+//! checkpointed; then only deletes are accepted, until there is space for the file again.
 
 use std::{
     fs,
@@ -15,7 +15,7 @@ use rusqlite::Connection;
 
 use super::{folder::create_or_truncate, index};
 
-/// Bytes of the reserve: the longest log that was just not moved, and one more transaction.
+/// Bytes of the reserve: the longest WAL before its checkpoint, and one more transaction.
 const RESERVE_BYTES: u64 = 16 * 1024 * 1024;
 /// Bytes of the reserve written at a time.
 const BLOCK_BYTES: usize = 1024 * 1024;
@@ -67,8 +67,8 @@ impl DiskReserve {
         self.tried_at = None;
     }
 
-    /// Releases the reserve for the log and for moving it into the index. Then refills it if there is enough space all
-    /// the same; returns whether it did.
+    /// Releases the reserve for the WAL and its checkpoint. Then refills it if there is enough space all the same; returns
+    /// whether it did.
     pub fn consume(&mut self, connection: &Connection) -> bool {
         if self.is_held {
             tracing::warn!("the disk is full: objects can be read and deleted, but not written until space is free");
@@ -86,7 +86,7 @@ impl DiskReserve {
         if let Err(error) = fs::remove_file(&self.path)
             && error.kind() != io::ErrorKind::NotFound
         {
-            tracing::warn!(%error, "cannot use the reserved space");
+            tracing::warn!(%error, "cannot release the disk reserve");
         }
     }
 
@@ -112,7 +112,7 @@ impl DiskReserve {
             match fill(&self.path) {
                 Ok(()) => self.is_held = true,
                 Err(error) => {
-                    tracing::debug!(%error, "no room could be set aside");
+                    tracing::debug!(%error, "cannot fill the disk reserve");
                     self.release();
                 }
             }

@@ -236,7 +236,7 @@ impl Paths {
         self.root.join(index::FILE)
     }
 
-    /// Returns the log of the index, with the latest acknowledged changes.
+    /// Returns the write-ahead log of the index, with the latest acknowledged changes.
     pub fn wal(&self) -> PathBuf {
         self.root.join(format!("{}-wal", index::FILE))
     }

@@ -1,6 +1,6 @@
 //! The index: one `SQLite` database, its settings and tables, and the pool of connections that read it.
 //!
-//! In WAL mode readers see a snapshot and are not blocked; `synchronous=FULL` syncs the log once per transaction.
+//! In WAL mode readers see a snapshot and are not blocked; `synchronous=FULL` syncs the WAL once per transaction.
 //! See <https://www.sqlite.org/wal.html>.
 
 use std::{path::Path, sync::Arc, thread, time::Duration};
@@ -21,14 +21,14 @@ pub const FILE: &str = "index.sqlite";
 const PAGE_BYTES: u32 = 4096;
 /// Cache of the writer.
 const WRITER_CACHE_KIB: i64 = 16 * 1024;
-/// Cache of each reader for pages in the log; small, since every commit empties it.
+/// Cache of each reader for pages in the WAL; small, since every commit empties it.
 const READER_CACHE_KIB: i64 = 2 * 1024;
 /// Bytes of the index that readers access through a memory map of the system's cache, instead of a call and a copy for
 /// each page: about five million records. Reasons and cost: `docs/decisions/0005`.
 const READER_MAP_BYTES: i64 = 1 << 30;
-/// Timeout for a lock of the database, which only recovery and the end of the log ever hold.
+/// Timeout for a lock of the database, which only recovery and the truncation of the WAL hold.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
-/// Size in bytes to which a longer log is truncated.
+/// Size in bytes to which a longer WAL is truncated.
 const MAX_WAL_FILE_BYTES: i64 = 8 * 1024 * 1024;
 /// Number of prepared statements that each connection keeps: more than exist.
 const MAX_CACHED_STATEMENTS: usize = 32;
@@ -106,7 +106,7 @@ pub fn connect_reader(path: &Path) -> Result<Connection> {
 }
 
 /// Copies the index of the folder, as of this instant, into the new file `target`, without a sync. Writers go on
-/// meanwhile; the log grows by their writes, since it cannot restart under a reader.
+/// meanwhile; the WAL grows by their writes, since it cannot restart under a reader.
 pub fn snapshot_into(path: &Path, target: &Path) -> Result<()> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags)?;
@@ -123,27 +123,27 @@ pub fn integrity_problems(connection: &Connection) -> Result<Vec<String>> {
     Ok(if lines == ["ok"] { Vec::new() } else { lines })
 }
 
-/// Returns the number of pages in the log.
+/// Returns the number of pages in the WAL.
 pub fn wal_pages(connection: &Connection) -> Result<i64> {
     run_checkpoint(connection, "PRAGMA wal_checkpoint(NOOP)")
 }
 
-/// Moves the log into the database as far as readers allow, without waiting for them.
+/// Checkpoints the WAL as far as readers allow, without waiting for them.
 pub fn checkpoint(connection: &Connection) -> Result<()> {
     run_checkpoint(connection, "PRAGMA wal_checkpoint(PASSIVE)").map(drop)
 }
 
-/// Moves the log into the database, so that it restarts at its beginning; waits for readers.
+/// Checkpoints the WAL, so that it restarts at its beginning; waits for readers.
 pub fn restart_wal(connection: &Connection) -> Result<()> {
     run_checkpoint(connection, "PRAGMA wal_checkpoint(RESTART)").map(drop)
 }
 
-/// Moves the log into the database and empties it.
+/// Checkpoints the WAL and empties it.
 pub fn truncate_wal(connection: &Connection) -> Result<()> {
     run_checkpoint(connection, "PRAGMA wal_checkpoint(TRUNCATE)").map(drop)
 }
 
-/// Returns whether the checkpoint was blocked, the pages in the log, and how many of them were moved.
+/// Runs a checkpoint, and returns the number of pages in the WAL.
 fn run_checkpoint(connection: &Connection, sql: &str) -> Result<i64> {
     connection.prepare_cached(sql)?.query_row([], |row| row.get(1))
 }

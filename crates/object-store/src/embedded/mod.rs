@@ -7,7 +7,7 @@
 //! index.sqlite        attributes of all objects, and the bytes of small ones (with -wal and -shm beside it)
 //! blobs/{h}/{n}       larger objects, one file each; n a number in hex that is never used twice, h = n / 4,096
 //! temp/{n}            uploads that are under way
-//! reserve             space set aside for the day when the disk is full
+//! reserve             the disk reserve: space that deletions need on a full disk
 //! last-backup         when the folder was backed up last
 //! ```
 //!

@@ -111,8 +111,8 @@ impl EmbeddedStore {
         })
     }
 
-    /// Closes the store: rejects new calls, makes the queued changes, and moves the log into the index. The folder is
-    /// free for another process once this store is dropped. Dropping does the same, but blocks.
+    /// Closes the store: rejects new calls, makes the queued changes, and checkpoints the WAL. The folder is free for
+    /// another process once this store is dropped. Dropping does the same, but blocks.
     pub async fn close(&self) {
         self.committer.close().await;
         self.readers.close();

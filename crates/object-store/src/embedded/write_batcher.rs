@@ -61,7 +61,7 @@ pub struct NewObject {
 }
 
 impl Change {
-    /// Returns the approximate maximum of bytes by which the log grows.
+    /// Returns the approximate maximum of bytes by which the WAL grows.
     pub fn wal_bytes(&self) -> usize {
         /// One page of each table, if rows share no pages.
         const ROW_BYTES: usize = 8192;
@@ -118,7 +118,7 @@ pub struct WriteBatcher {
     pub reaper: Arc<Reaper>,
     /// Reserve for a full disk.
     pub reserve: DiskReserve,
-    /// The thread that moves the log in parallel with writes.
+    /// The thread that checkpoints the WAL beside writes.
     pub checkpointer: Checkpointer,
 }
 
@@ -261,7 +261,7 @@ fn reply(request: PendingWrite, outcome: Result<Timestamp>) {
     let _ = request.reply.send(outcome);
 }
 
-/// Rejects a change without an effect. If the log could not be synced, a crash might still bring it to light: then the
+/// Rejects a change without an effect. If the WAL could not be synced, a crash might still bring it to light: then the
 /// file must stay until the next start has checked.
 fn reject(mut request: PendingWrite, error: Error) {
     if let (Change::Put(NewObject { value: Value::File(file), .. }), Error::Unavailable(_)) =

@@ -63,7 +63,7 @@ pub fn trace(room: &Path, seed: u64) -> Vec<Event> {
     fs::remove_file(&trace).unwrap();
     fs::remove_dir_all(&disk).unwrap();
     let (disk, diary) = (disk.to_str().unwrap().to_owned(), diary_in(room));
-    // The index's shared memory and the room set aside need not survive anything.
+    // The index's shared memory and the disk reserve need not survive anything.
     let is_of_interest = |path: &str| {
         Path::new(path) == diary || path.starts_with(&disk) && !path.ends_with("-shm") && !path.ends_with("/reserve")
     };
