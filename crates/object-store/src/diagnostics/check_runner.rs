@@ -266,7 +266,7 @@ impl Outcome {
             let _ = write!(text, ": {error}");
             cause = error.source();
         }
-        Self::fail(text, "correct what the object store reports, and run the doctor again")
+        Self::fail(text, "correct the cause, and run the doctor again")
     }
 
     /// Returns the outcome of a check that did not finish.
